@@ -1,0 +1,33 @@
+"""What every test shares: one thread a process, fixed seeds, a clean choice of release."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from torchkeras import config, generations
+
+torch.set_num_threads(max(1, int(os.environ.get("TORCHKERAS_TEST_THREADS", "1"))))
+
+
+@pytest.fixture(autouse=True)
+def _fresh_settings() -> Iterator[None]:
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    before = dict(config._settings)
+    yield
+    config._settings.update(before)
+    generations._chosen[:] = []
+
+
+@pytest.fixture
+def keras_version(case) -> str:
+    """Follow the release that the golden case was recorded from."""
+    generations.set_keras_version(case.version)
+    return case.version

@@ -1,0 +1,3 @@
+"""torchkeras: Keras programs on PyTorch."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,130 @@
+"""Where Keras releases differ: the one table of it, and the choice of a release.
+
+A row is read when an object is made (`choose("gru.reset_after")`), never in a hot path. The default
+is tf.keras 2.4.0; `set_keras_version` or the environment variable `TORCHKERAS_KERAS_VERSION` chooses another.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+VERSIONS: Final = ("1.2.2", "2.2.4", "2.4.0")
+ALIASES: Final = {"1": "1.2.2", "2": "2.2.4", "tf": "2.4.0", "tf.keras": "2.4.0"}
+
+
+class ByGeneration:
+    """Default of an argument whose value the chosen Keras release decides."""
+
+    def __repr__(self) -> str:
+        return "<by generation>"
+
+    def __reduce__(self) -> str:
+        return "BY_GENERATION"
+
+
+BY_GENERATION: Final[Any] = ByGeneration()
+_SAME: Final = ByGeneration()  # in the column of Keras 1: as in 2.2.4
+
+
+class Row(NamedTuple):
+    """One difference: its value in each release, and what it means."""
+
+    keras2: Any
+    tf_keras: Any
+    meaning: str
+    keras1: Any = _SAME
+
+
+TABLE: Final[dict[str, Row]] = {
+    # names
+    "name.first_index": Row(1, 0, "first automatic name of a class: dense_1 or dense"),
+    "name.accuracy": Row("acc", "accuracy", "name of the accuracy in logs, History and monitor"),
+    "name.functional": Row("model", "functional", "prefix of the automatic name of a functional model"),
+    # layers
+    "mask.unsupported": Row("raise", "drop", "a mask that meets a layer which does not support masking"),
+    "lstm.recurrent_activation": Row("hard_sigmoid", "sigmoid", "default gate activation of LSTM"),
+    "gru.recurrent_activation": Row("hard_sigmoid", "sigmoid", "default gate activation of GRU"),
+    "gru.reset_after": Row(False, True, "default of GRU: reset gate before or after the matrix product"),
+    "rnn.implementation": Row(1, 2, "default of `implementation`", keras1=0),
+    "rnn.masked_output": Row("state", "output", "what a masked step puts out: the previous state or the previous output"),
+    "bidirectional.zero_masked": Row(False, True, "Bidirectional with return_sequences gives zeros at masked steps"),
+    "batchnorm.moving_average": Row("debiased", "plain", "moving statistics: zero-debiased and ignoring the initial values, or plain"),
+    "batchnorm.frozen_is_inference": Row(False, True, "BatchNormalization with trainable=False runs in inference mode"),
+    "activity.divide_by_batch": Row(False, True, "activity regularizer: sum over the batch, or divided by the batch size"),
+    "upsampling.half_pixel": Row(False, True, "UpSampling2D bilinear: legacy corner alignment or half-pixel centres"),
+    # losses and weights
+    "loss.mask_denominator": Row("valid", "all", "loss under a mask: divided by the valid steps, or by all"),
+    "loss.weight_denominator": Row("nonzero", "batch", "weighted loss: divided by mean(weight != 0), or by the batch size"),
+    "loss.class_and_sample_weight": Row("sample", "product", "class_weight beside sample_weight: ignored, or multiplied"),
+    "loss.hinge_converts_labels": Row(False, True, "hinge losses turn labels 0/1 into -1/1"),
+    "metric.running": Row("batch_mean", "stateful", "metrics: averages of batch values, or exact over the epoch"),
+    "logs.batch": Row("batch", "running", "logs of on_batch_end: the batch's own values, or running means"),
+    # optimizers
+    "optimizer.rate_name": Row("lr", "learning_rate", "name of the rate in configs"),
+    "optimizer.clipnorm": Row("global", "each", "clipnorm: one norm over all gradients, or each variable by itself"),
+    "optimizer.sparse_embeddings": Row(False, True, "Embedding gradients move the rows seen, or every row"),
+}
+
+_chosen: list[str] = []
+
+
+def normalize_version(version: str) -> str:
+    """One of `VERSIONS` for a version, a prefix of it ("2.2") or an alias ("tf.keras").
+
+    Raises:
+        ValueError: no release is meant by it.
+    """
+    text = ALIASES.get(str(version), str(version))
+    for known in VERSIONS:
+        if known == text or known.startswith(text + "."):
+            return known
+    raise ValueError(f"Keras version {version!r} is not known here. Choose one of {list(VERSIONS)} (2.4.0 is tf.keras).")
+
+
+def keras_version() -> str:
+    """The Keras release whose defaults and meanings new objects take."""
+    if not _chosen:
+        _chosen.append(normalize_version(os.environ.get("TORCHKERAS_KERAS_VERSION", "2.4.0")))
+    return _chosen[-1]
+
+
+def set_keras_version(version: str) -> None:
+    """Choose the Keras release that new objects follow: "1.2.2", "2.2.4" or "2.4.0" (tf.keras).
+
+    Args:
+        version: The release. Objects made before keep what they have.
+
+    Raises:
+        ValueError: an unknown release.
+    """
+    _chosen[:] = [normalize_version(version)]
+
+
+@contextmanager
+def using_keras_version(version: str) -> Iterator[None]:
+    """Follow another Keras release inside a `with` block."""
+    keras_version()
+    _chosen.append(normalize_version(version))
+    try:
+        yield
+    finally:
+        _chosen.pop()
+
+
+def choose(key: str) -> Any:
+    """The value of the table's row `key` in the chosen release."""
+    row = TABLE[key]
+    version = keras_version()
+    if version == "2.4.0":
+        return row.tf_keras
+    if version == "1.2.2" and row.keras1 is not _SAME:
+        return row.keras1
+    return row.keras2
+
+
+def resolve(value: Any, key: str) -> Any:
+    """`value`, or the chosen release's where the caller left it `BY_GENERATION`."""
+    return choose(key) if value is BY_GENERATION else value

@@ -1,0 +1,1 @@
+"""Layers: ordinary nn.Module subclasses with Keras' interface."""
