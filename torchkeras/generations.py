@@ -62,6 +62,9 @@ TABLE: Final[dict[str, Row]] = {
     "loss.hinge_converts_labels": Row(False, True, "hinge losses turn labels 0/1 into -1/1"),
     "metric.running": Row("batch_mean", "stateful", "metrics: averages of batch values, or exact over the epoch"),
     "logs.batch": Row("batch", "running", "logs of on_batch_end: the batch's own values, or running means"),
+    # progress bar
+    "progbar.form": Row("keras2", "tf.keras", "text of the progress bar", keras1="keras1"),
+    "progbar.in_place": Row("terminal", "posix", "when the bar overwrites itself: on a terminal, on any POSIX system, always", keras1="always"),
     # optimizers
     "optimizer.rate_name": Row("lr", "learning_rate", "name of the rate in configs"),
     "optimizer.clipnorm": Row("global", "each", "clipnorm: one norm over all gradients, or each variable by itself"),

@@ -1,0 +1,1 @@
+"""Tools around models: data feeding, downloads, names to objects, the progress bar."""
