@@ -43,6 +43,15 @@ TABLE: Final[dict[str, Row]] = {
     "name.first_index": Row(1, 0, "first automatic name of a class: dense_1 or dense"),
     "name.accuracy": Row("acc", "accuracy", "name of the accuracy in logs, History and monitor"),
     "name.functional": Row("model", "functional", "prefix of the automatic name of a functional model"),
+    # initial values and penalties
+    "random.source": Row("numpy", "torch", "unseeded initial values: fixed by np.random.seed, or by torch.manual_seed"),
+    "initializer.normal": Row("normal", "truncated_normal", "what distribution='normal' is called", keras1="untruncated_normal"),
+    "initializer.named_classes": Row(False, True, "glorot_uniform, he_normal...: functions making VarianceScaling, or classes"),
+    "initializer.fans": Row("root", "length", "fans of a shape with one axis: root of its length, or the length"),
+    "initializer.identity": Row("repeat", "eye", "Identity that is not square: repeated along the long side, or one diagonal"),
+    "orthogonal.gain": Row(1.0, 1.0, "default gain of Orthogonal", keras1=1.1),
+    "regularizer.named_classes": Row(False, True, "l1 and l2: functions making L1L2, or classes"),
+    "config.always_dtype": Row(False, True, "configs of all layers have a dtype, or those with an input shape only"),
     # layers
     "mask.unsupported": Row("raise", "drop", "a mask that meets a layer which does not support masking"),
     "lstm.recurrent_activation": Row("hard_sigmoid", "sigmoid", "default gate activation of LSTM"),
