@@ -51,6 +51,7 @@ TABLE: Final[dict[str, Row]] = {
     "initializer.identity": Row("repeat", "eye", "Identity that is not square: repeated along the long side, or one diagonal"),
     "orthogonal.gain": Row(1.0, 1.0, "default gain of Orthogonal", keras1=1.1),
     "regularizer.named_classes": Row(False, True, "l1 and l2: functions making L1L2, or classes"),
+    "config.ragged": Row(False, True, "configs of inputs say whether they are ragged"),
     "config.always_dtype": Row(False, True, "configs of all layers have a dtype, or those with an input shape only"),
     # layers
     "mask.unsupported": Row("raise", "drop", "a mask that meets a layer which does not support masking"),
@@ -69,13 +70,20 @@ TABLE: Final[dict[str, Row]] = {
     "loss.weight_denominator": Row("nonzero", "batch", "weighted loss: divided by mean(weight != 0), or by the batch size"),
     "loss.class_and_sample_weight": Row("sample", "product", "class_weight beside sample_weight: ignored, or multiplied"),
     "loss.hinge_converts_labels": Row(False, True, "hinge losses turn labels 0/1 into -1/1"),
+    "loss.binary_clip": Row("logit", "probability", "binary_crossentropy at 0 and 1: clips and goes back to logits, or clips and adds epsilon"),
+    "loss.cosine_averaged": Row(False, False, "cosine_proximity: sum of the products, or their mean", keras1=True),
     "metric.running": Row("batch_mean", "stateful", "metrics: averages of batch values, or exact over the epoch"),
     "logs.batch": Row("batch", "running", "logs of on_batch_end: the batch's own values, or running means"),
+    # data tools
+    "to_categorical.flat": Row(False, False, "to_categorical gives two axes whatever the labels' shape", keras1=True),
+    "tokenizer.counts_anew": Row(False, False, "Tokenizer.fit_on_* forgets the documents counted before", keras1=True),
     # progress bar
     "progbar.form": Row("keras2", "tf.keras", "text of the progress bar", keras1="keras1"),
     "progbar.in_place": Row("terminal", "posix", "when the bar overwrites itself: on a terminal, on any POSIX system, always", keras1="always"),
     # optimizers
     "optimizer.rate_name": Row("lr", "learning_rate", "name of the rate in configs"),
+    "optimizer.epsilon": Row(None, 1e-7, "default of epsilon; None is the global epsilon()", keras1=1e-8),
+    "optimizer.sgd_always_velocity": Row(True, False, "SGD keeps a velocity even without momentum"),
     "optimizer.clipnorm": Row("global", "each", "clipnorm: one norm over all gradients, or each variable by itself"),
     "optimizer.sparse_embeddings": Row(False, True, "Embedding gradients move the rows seen, or every row"),
 }

@@ -1,0 +1,1 @@
+"""Raw sequences, texts and images to arrays."""
