@@ -1,0 +1,112 @@
+"""RMSprop, plain, centred and with momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.generations import BY_GENERATION
+from torchkeras.optimizers.base import Optimizer, keras_arguments, resolve_epsilon
+from torchkeras.optimizers.buckets import Bucket
+from torchkeras.optimizers.hyper import Hyper
+
+
+class RMSprop(Optimizer):
+    """RMSprop: `a = rho a + (1 - rho) g^2; w -= rate g / (sqrt(a) + epsilon)`.
+
+    Centred, the mean of the gradients squared is taken from `a` before the root. With momentum, epsilon goes inside the root:
+    `v = momentum v + rate g / sqrt(a + epsilon); w -= v`.
+
+    Args:
+        learning_rate: Rate per update, or a schedule; also `lr`. 0.001 in every release.
+        rho: Decay of the mean of squares, 0-1.
+        momentum: Fraction 0-1 of the last change that is kept.
+        epsilon: Keeps the division finite; `None` is the global `epsilon()`.
+        centered: Whether to divide by the deviation instead of the root of the mean square.
+        name: Name in configs.
+        **kwargs: `decay`, `clipnorm`, `clipvalue`, `global_clipnorm`.
+
+    Raises:
+        ValueError: `momentum` outside 0-1.
+
+    Source: Hinton (2012), lecture 6; Keras 2.2.4 and tf.keras 2.4.0 `RMSprop`.
+    """
+
+    config_keys = ("decay", "rho", "momentum", "epsilon", "centered")
+    keras2_config_keys = ("rho", "decay", "epsilon")
+
+    rho = Hyper("rho")
+    momentum = Hyper("momentum")
+    epsilon = Hyper("epsilon")
+    centered = Hyper("centered")
+
+    @keras_arguments("lr", "rho", "epsilon", "decay")
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float | None = BY_GENERATION,
+        centered: bool = False,
+        name: str = "RMSprop",
+        **kwargs: Any,
+    ) -> None:
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"RMSprop takes a momentum between 0 and 1, but got {momentum!r}.")
+        hypers = {"rho": float(rho), "momentum": float(momentum), "epsilon": resolve_epsilon(epsilon), "centered": bool(centered)}
+        super().__init__(name, learning_rate, hypers, **kwargs)
+
+    def state_keys(self, group: Mapping[str, Any]) -> dict[str, str]:
+        """The mean square, and what momentum and centring need."""
+        keys = {"rms": "square_avg"}
+        if group["momentum"]:
+            keys["momentum"] = "momentum_buffer"
+        if group["centered"]:
+            keys["mg"] = "grad_avg"
+        return keys
+
+    def update(self, bucket: Bucket, grads: list[Tensor], iteration: int) -> None:
+        """One fused pass for the plain rule where memory layouts allow it, else list operations."""
+        group, states, params = bucket.group, bucket.states, bucket.params
+        rate, rho, epsilon = self.rate(bucket, iteration), bucket.number(group["rho"]), group["epsilon"]
+        squares = states["square_avg"]
+        if bucket.fused and not group["momentum"] and not group["centered"]:
+            # The plain rule is Adam without a first moment: beta1 = 0 sets the moment to the gradient, so the gradient can stand for it.
+            torch._fused_adam_(
+                params,
+                grads,
+                grads,
+                squares,
+                [],
+                [bucket.endless_step] * len(grads),
+                lr=rate,
+                beta1=0.0,
+                beta2=rho,
+                weight_decay=0.0,
+                eps=epsilon,
+                amsgrad=False,
+                maximize=False,
+            )
+            return
+        torch._foreach_mul_(squares, rho)
+        torch._foreach_addcmul_(squares, grads, grads, 1.0 - rho)
+        if group["centered"]:
+            means = states["grad_avg"]
+            torch._foreach_lerp_(means, grads, 1.0 - rho)
+            spread = torch._foreach_addcmul(squares, means, means, -1.0)
+        else:
+            spread = torch._foreach_mul(squares, 1.0)
+        if group["momentum"]:
+            torch._foreach_add_(spread, epsilon)
+            torch._foreach_sqrt_(spread)
+            changes = states["momentum_buffer"]
+            torch._foreach_mul_(changes, bucket.number(group["momentum"]))
+            torch._foreach_addcdiv_(changes, grads, spread, rate)
+            torch._foreach_sub_(params, changes)
+        else:
+            torch._foreach_sqrt_(spread)
+            torch._foreach_add_(spread, epsilon)
+            torch._foreach_addcdiv_(params, grads, spread, -rate)
