@@ -53,6 +53,8 @@ TABLE: Final[dict[str, Row]] = {
     "regularizer.named_classes": Row(False, True, "l1 and l2: functions making L1L2, or classes"),
     "config.ragged": Row(False, True, "configs of inputs say whether they are ragged"),
     "config.always_dtype": Row(False, True, "configs of all layers have a dtype, or those with an input shape only"),
+    "name.kl_divergence": Row("kullback_leibler_divergence", "kl_divergence", "name of the Kullback-Leibler divergence"),
+    "name.log_cosh": Row("logcosh", "log_cosh", "name of the log-cosh loss"),
     # layers
     "mask.unsupported": Row("raise", "drop", "a mask that meets a layer which does not support masking"),
     "lstm.recurrent_activation": Row("hard_sigmoid", "sigmoid", "default gate activation of LSTM"),
@@ -71,6 +73,7 @@ TABLE: Final[dict[str, Row]] = {
     "loss.class_and_sample_weight": Row("sample", "product", "class_weight beside sample_weight: ignored, or multiplied"),
     "loss.hinge_converts_labels": Row(False, True, "hinge losses turn labels 0/1 into -1/1"),
     "loss.binary_clip": Row("logit", "probability", "binary_crossentropy at 0 and 1: clips and goes back to logits, or clips and adds epsilon"),
+    "loss.drops_odd_axis": Row(False, True, "a last axis of 1 that only targets or only predictions have is dropped before a loss function"),
     "loss.cosine_averaged": Row(False, False, "cosine_proximity: sum of the products, or their mean", keras1=True),
     "metric.running": Row("batch_mean", "stateful", "metrics: averages of batch values, or exact over the epoch"),
     "logs.batch": Row("batch", "running", "logs of on_batch_end: the batch's own values, or running means"),

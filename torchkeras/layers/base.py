@@ -1,0 +1,477 @@
+"""`Layer`: an nn.Module that finds its own input shape and speaks Keras at the border."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from torchkeras import config, generations, regularizers
+from torchkeras.layers.casting import to_tensors
+from torchkeras.layers.config import base_config, signature_config
+from torchkeras.layers.history import History
+from torchkeras.layers.input_spec import check_inputs
+from torchkeras.layers.naming import snake_case, unique_name
+from torchkeras.layers.symbolic import KerasTensor, Node, in_trial, real_tensors, run_trials, shape_of, symbolic_leaves
+from torchkeras.layers.weights import KerasWeight, Weighted, assign_all
+from torchkeras.registry import Registry, nearest
+from torchkeras.shapes import Shape, as_shape
+
+layer_registry = Registry("layer")
+_module_call = nn.Module.__call__
+_BASE_ARGUMENTS = ("input_shape", "batch_input_shape", "batch_size", "input_dim", "weights", "activity_regularizer", "input_dtype")
+
+
+def get_mask(tensor: Any) -> Any:
+    """The mask that hangs on a tensor (or on each of several), or `None`."""
+    if isinstance(tensor, (list, tuple)):
+        return [get_mask(part) for part in tensor]
+    return getattr(tensor, "_keras_mask", None)
+
+
+def set_mask(tensor: Any, mask: Any) -> None:
+    """Hang a mask on a tensor, for the layers that eager code calls next."""
+    if isinstance(tensor, (list, tuple)):
+        for part, part_mask in zip(tensor, mask if isinstance(mask, (list, tuple)) else [mask] * len(tensor), strict=False):
+            set_mask(part, part_mask)
+    elif mask is not None and isinstance(tensor, Tensor):
+        if type(tensor) is KerasTensor:
+            tensor.keras_mask = mask
+        else:
+            tensor._keras_mask = mask  # type: ignore[attr-defined]
+
+
+def has_mask(mask: Any) -> bool:
+    """Whether any mask is there."""
+    if isinstance(mask, (list, tuple)):
+        return any(has_mask(part) for part in mask)
+    return mask is not None
+
+
+class Layer(History, Weighted):
+    """Base of all layers: an nn.Module with lazy building, Keras weights, masks and configs.
+
+    Subclasses write `__init__` (check and store), `build(input_shape)` (make weights) and `call(inputs, ...)` (compute);
+    `forward` is the same function as `call`.
+
+    Args:
+        trainable: Whether its weights are trained.
+        name: Unique name; `None`: made from the class name.
+        dtype: Float type of its weights; `None`: `floatx()`.
+        dynamic: Accepted for Keras' sake: all layers run eagerly.
+        **kwargs: `input_shape`, `batch_input_shape`, `batch_size`, `input_dim` (the shape of the first layer's input),
+            `weights` (initial values, in the order of `get_weights()`), `activity_regularizer`.
+
+    Source: Keras 2.2.4 `keras.engine.Layer`, tf.keras 2.4.0 `Layer`.
+    """
+
+    supports_masking: bool = False
+    # what the class says of itself
+    accepts_integers: ClassVar[bool] = False  # integer inputs are meant as they are (token ids); otherwise they are cast to floats
+    resolves_training: ClassVar[bool] = False  # `call` replaces training=None by self.training itself
+    config_omits: ClassVar[tuple[str, ...]] = ()  # arguments of __init__ that are not in the config
+    # found out when a class is made
+    _takes_training: ClassVar[bool] = False
+    _takes_mask: ClassVar[bool] = False
+    _masks_itself: ClassVar[bool] = False
+    call: Callable[..., Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__
+        if "call" in own and "forward" not in own:
+            cls.forward = own["call"]  # type: ignore[method-assign]
+        elif "forward" in own and "call" not in own:
+            cls.call = own["forward"]
+        function = getattr(cls, "call", None)
+        if function is not None:
+            parameters = inspect.signature(function).parameters
+            cls._takes_training = "training" in parameters
+            cls._takes_mask = "mask" in parameters
+        cls._masks_itself = cls.compute_mask is not Layer.compute_mask
+        if cls.__module__.split(".")[0] != __name__.split(".")[0]:
+            cls.resolves_training = own.get("resolves_training", False)
+
+    def __init__(self, trainable: bool = True, name: str | None = None, dtype: Any = None, dynamic: bool = False, **kwargs: Any) -> None:
+        unknown = sorted(set(kwargs) - set(_BASE_ARGUMENTS))
+        if unknown:
+            known = [p for p in inspect.signature(type(self).__init__).parameters if p not in ("self", "kwargs", "args")] + list(_BASE_ARGUMENTS)
+            raise TypeError(f"{type(self).__name__} got an unexpected keyword argument {unknown[0]!r}. {nearest(unknown[0], known)}")
+        super().__init__()
+        self.training = False  # as in Keras: inference until fit() or train() says otherwise
+        self.name = name or unique_name(snake_case(type(self).__name__))
+        self.built = False
+        self.dynamic = dynamic
+        self.stateful = False
+        self.input_spec: Any = None
+        self._trainable = bool(trainable)
+        self._dtype = dtype
+        self._weight_specs = {}
+        self._build_device = None
+        self._direct = False
+        self._ndim: int | None = None
+        self._call_losses: list[Tensor] = []
+        self._callable_losses: list[Callable[[], Tensor]] = []
+        self._call_metrics: list[tuple[str, Tensor]] = []
+        self._initial_weights = kwargs.get("weights")
+        self._refuses_masks = generations.choose("mask.unsupported") == "raise"
+        self._activity_by_batch = generations.choose("activity.divide_by_batch")
+        self._batch_input_shape = _batch_input_shape(kwargs)
+        self.activity_regularizer = regularizers.get(kwargs.get("activity_regularizer"))
+        if self.activity_regularizer is not None:
+            self.register_forward_hook(_add_activity_loss)
+
+    # -- what subclasses write
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights. Called once, before the first call.
+
+        Args:
+            input_shape: Shape of the input with its batch axis (`None`: unknown), or a list of shapes.
+        """
+
+    def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[no-redef]
+        """Compute the output."""
+        return inputs
+
+    forward = call  # type: ignore[assignment]
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask that goes on with the output.
+
+        Raises:
+            TypeError: a mask came to a layer that does not support masking (Keras 1 and 2; tf.keras drops it).
+        """
+        if self.supports_masking:
+            return mask
+        if has_mask(mask) and self._refuses_masks:
+            raise TypeError(
+                f"Layer '{self.name}' does not support masking, but was passed an input mask. Remove the mask with a Lambda layer before it."
+            )
+        return None
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the output for a shape (or list of shapes) of the input, `None` where unknown."""
+        layer = self if self.built else copy.deepcopy(self)
+        several = isinstance(input_shape, list) and input_shape and isinstance(input_shape[0], (list, tuple))
+        shapes = [as_shape(shape) for shape in (input_shape if several else [input_shape])]
+        dtype = torch.int64 if self.accepts_integers else config.float_dtype()
+        placeholders = [KerasTensor.placeholder(shape, dtype) for shape in shapes]
+        inputs = placeholders if several else placeholders[0]
+        layer.ensure_built(inputs)
+        return shape_of(run_trials(layer._trial_call, (inputs,), {}))
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this layer again, as plain data."""
+        return {**base_config(self), **signature_config(self)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """Make a layer from `get_config()`."""
+        return cls(**config)
+
+    # -- the door
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._direct and len(args) == 1 and not kwargs:
+            inputs = args[0]
+            if (
+                type(inputs) is Tensor
+                and inputs.dim() == self._ndim
+                and (torch.compiler.is_compiling() or getattr(inputs, "_keras_mask", None) is None)
+            ):
+                try:
+                    return _module_call(self, inputs)
+                except (RuntimeError, IndexError):
+                    check_inputs(self.name, self.input_spec, shape_of(inputs))
+                    raise
+        return self._enter(args, kwargs)
+
+    def _enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if symbolic_leaves((args, kwargs)):
+            return self._record(args, kwargs)
+        args = to_tensors(args, keep_integers=self.accepts_integers)
+        inputs = args[0] if args else next(iter(kwargs.values()), None)
+        self.ensure_built(inputs)
+        if not in_trial():
+            self._direct = self._may_go_straight() and self._ndim is not None
+        check_inputs(self.name, self.input_spec, shape_of(inputs) if self.input_spec is not None else None)
+        masks = kwargs.get("mask")
+        if masks is None and (self.supports_masking or self._masks_itself or self._refuses_masks):
+            masks = get_mask(inputs)
+        output = _module_call(self, *args, **self.fill(kwargs, masks))
+        if (has_mask(masks) or self._masks_itself) and not torch.compiler.is_compiling():
+            set_mask(output, self.compute_mask(inputs, masks))
+        return output
+
+    def fill(self, kwargs: dict[str, Any], masks: Any) -> dict[str, Any]:
+        """The keyword arguments of `call` with `mask` and `training` filled in where the caller left them out."""
+        filled = dict(kwargs)
+        if self._takes_mask and filled.get("mask") is None and has_mask(masks):
+            filled["mask"] = masks
+        if self._takes_training and not self.resolves_training and filled.get("training") is None:
+            filled["training"] = self.training
+        return filled
+
+    def _may_go_straight(self) -> bool:
+        """Whether a call on one plain tensor needs nothing but the kernel."""
+        return self.built and not self._masks_itself and (self.resolves_training or not self._takes_training)
+
+    def ensure_built(self, inputs: Any) -> None:
+        """Make the weights for these inputs, unless that was done.
+
+        Raises:
+            ValueError: the input does not fit `input_spec`.
+        """
+        if self.built:
+            if self._ndim is None and isinstance(inputs, Tensor):
+                self._ndim = inputs.dim()
+            return
+        shapes = shape_of(inputs) if inputs is not None else None
+        check_inputs(self.name, self.input_spec, shapes)
+        leaves = [leaf for leaf in (inputs if isinstance(inputs, (list, tuple)) else [inputs]) if isinstance(leaf, Tensor)]
+        device = next((leaf.device for leaf in leaves if leaf.device.type != "meta"), None)
+        self.build_now(shapes, device)
+        self._ndim = inputs.dim() if isinstance(inputs, Tensor) else None
+
+    def build_now(self, input_shape: Any, device: torch.device | None = None) -> None:
+        """Run `build` and put in the initial weights, on a device (`None`: the default one)."""
+        self._build_device = device
+        with real_tensors():
+            self.build(input_shape)
+        self.built = True
+        if self._initial_weights is not None:
+            self.set_weights(self._initial_weights)
+            self._initial_weights = None
+
+    def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call on symbolic tensors: build, find the output's shape, remember the node."""
+        inputs = args[0] if args else next(iter(kwargs.values()), None)
+        self.ensure_built(inputs)
+        check_inputs(self.name, self.input_spec, shape_of(inputs) if self.input_spec is not None else None)
+        masks = kwargs["mask"] if kwargs.get("mask") is not None else _symbolic_masks(inputs)
+        structure = self._infer(args, self.fill(kwargs, masks))
+        output_masks = run_trials(self.compute_mask, (inputs, masks), {}) if has_mask(masks) or self._masks_itself else None
+        Node(self, args, kwargs, structure)
+        set_mask(structure, output_masks)
+        return structure
+
+    def _infer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            return run_trials(self._trial_call, args, kwargs)
+        except Exception as error:
+            if type(self).compute_output_shape is not Layer.compute_output_shape:
+                shape = self.compute_output_shape(shape_of(args[0]))
+                if shape is not None:
+                    several = isinstance(shape, list) and shape and isinstance(shape[0], (list, tuple))
+                    made = [KerasTensor.placeholder(as_shape(one), config.float_dtype()) for one in (shape if several else [shape])]
+                    return made if several else made[0]
+            if isinstance(error, (ValueError, TypeError)):
+                raise
+            shapes = [tuple(leaf.shape) for leaf in symbolic_leaves((args, kwargs))]
+            raise ValueError(
+                f"Layer '{self.name}' ({type(self).__name__}) could not be run on inputs of shape {', '.join(map(str, shapes))}: {error}. "
+                "Check the shapes; where call() needs real values, write compute_output_shape()."
+            ) from error
+
+    def _trial_call(self, *args: Any, **kwargs: Any) -> Any:
+        was = self.training
+        self.training = False
+        try:
+            return _module_call(self, *args, **kwargs)
+        finally:
+            self.training = was
+
+    # -- losses
+
+    def add_loss(self, losses: Any, inputs: Any = None) -> None:
+        """Add scalars to the training loss; from inside `call` they count for that call alone.
+
+        Args:
+            losses: A tensor, a function without arguments, or a list of them.
+            inputs: Accepted for Keras' sake: a loss belongs to the call that made it.
+        """
+        for loss in losses if isinstance(losses, (list, tuple)) else [losses]:
+            if callable(loss) and not isinstance(loss, Tensor):
+                self._callable_losses.append(loss)
+            elif not in_trial():
+                self._call_losses.append(torch.as_tensor(loss))
+        self._direct = False
+
+    def add_metric(self, value: Any, aggregation: str | None = "mean", name: str | None = None) -> None:
+        """Report a scalar of this call under a name, averaged over the epoch.
+
+        Raises:
+            ValueError: no name, or another aggregation than "mean".
+        """
+        if isinstance(aggregation, str) and aggregation not in ("mean", "sum"):
+            value, aggregation, name = value, "mean", name or aggregation
+        if aggregation not in ("mean", None):
+            raise ValueError(f"add_metric of layer '{self.name}' knows aggregation='mean' only, but got {aggregation!r}.")
+        if name is None:
+            raise ValueError(f"add_metric of layer '{self.name}' needs a name for the logs.")
+        if not in_trial():
+            self._call_metrics.append((name, torch.as_tensor(value).detach().mean()))
+
+    def sublayers(self) -> Iterator[Layer]:
+        """This layer and all layers inside it."""
+        for module in self.modules():
+            if isinstance(module, Layer):
+                yield module
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """Scalars that the loss has beside the compiled one: regularizers, activity regularizers, `add_loss`."""
+        found: list[Tensor] = []
+        for layer in self.sublayers():
+            found += [spec.regularizer(view) for spec, view in layer.regularized() if spec.regularizer is not None]
+            found += layer._call_losses
+            found += [loss() for loss in layer._callable_losses]
+        return found
+
+    def clear_losses(self) -> None:
+        """Forget what earlier calls added."""
+        for layer in self.sublayers():
+            layer._call_losses.clear()
+            layer._call_metrics.clear()
+
+    # -- weights
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the weights are trained; setting it reaches all layers inside."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self.sublayers():
+            layer._trainable = bool(value)
+        for parameter in self.parameters():
+            parameter.requires_grad_(bool(value))
+
+    @property
+    def trainable_weights(self) -> list[KerasWeight]:
+        """Keras-layout views of what is trained now."""
+        return [w for layer in self._weighted_layers() if layer._trainable for w in layer.own_weights(trainable=True)] if self._trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[KerasWeight]:
+        """Keras-layout views of what is not trained now."""
+        frozen: list[KerasWeight] = []
+        for layer in self._weighted_layers():
+            if not (self._trainable and layer._trainable):
+                frozen += layer.own_weights(trainable=True)
+            frozen += layer.own_weights(trainable=False)
+        return frozen
+
+    @property
+    def weights(self) -> list[KerasWeight]:
+        """Keras-layout views of all weights, in Keras' order."""
+        return self.trainable_weights + self.non_trainable_weights
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+    variables = weights
+
+    def _weighted_layers(self) -> list[Layer]:
+        """This layer and those inside it, each once, in the order of their weights."""
+        return list(self.sublayers())
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of all weights as NumPy arrays, in Keras' order and layout."""
+        return [weight.numpy() for weight in self.weights]
+
+    def set_weights(self, weights: Any) -> None:
+        """Write arrays in the order of `get_weights()`; all or none.
+
+        Raises:
+            ValueError: another number of arrays or another shape.
+        """
+        if not self.built and len(weights):
+            raise ValueError(f"Layer '{self.name}' has no weights yet: call it on data or give it an input_shape before set_weights().")
+        assign_all(self.weights, list(weights), f"Layer '{self.name}'")
+
+    def count_params(self) -> int:
+        """Number of scalars in the weights.
+
+        Raises:
+            ValueError: the layer was not built.
+        """
+        if not self.built:
+            raise ValueError(
+                f"You tried to call count_params() on layer '{self.name}', but it isn't built. Call it on data, or give it an input_shape."
+            )
+        return sum(weight.numel() for weight in self.weights)
+
+    @property
+    def dtype(self) -> str:
+        """Name of the float type of the weights."""
+        parameter = next(self.parameters(recurse=False), None)
+        if parameter is not None and parameter.is_floating_point():
+            return str(parameter.dtype).removeprefix("torch.")
+        return str(self._dtype).removeprefix("torch.") if self._dtype is not None else config.floatx()
+
+    def _weight_dtype(self) -> torch.dtype:
+        if isinstance(self._dtype, torch.dtype):
+            return self._dtype
+        return config.FLOAT_TYPES.get(str(self._dtype), config.float_dtype())
+
+    def input_shape_from_state(self, state: Mapping[str, Tensor]) -> Any:
+        """An input shape that would make weights like these (torch names and layouts), or `None` where that cannot be told."""
+        return None
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:  # type: ignore[override]
+        if not self.built:
+            own = {key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix) and isinstance(value, Tensor)}
+            shape = self.input_shape_from_state(own)
+            if shape is not None:
+                self.build_now(shape)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def __getattr__(self, name: str) -> Any:
+        state = self.__dict__
+        # the order of likelihood: this runs at every `self.weight`
+        for table in ("_parameters", "_modules", "_buffers"):
+            if table in state and name in state[table]:
+                return state[table][name]
+        if name in state.get("_weight_specs", ()):
+            return self.keras_view(name)
+        descriptor = inspect.getattr_static(type(self), name, None)
+        if isinstance(descriptor, property) and descriptor.fget is not None:
+            return descriptor.fget(self)  # raised AttributeError before: again, for its message
+        return super().__getattr__(name)
+
+    def extra_repr(self) -> str:
+        return f"name={self.name!r}"
+
+
+def _batch_input_shape(kwargs: Mapping[str, Any]) -> Shape | None:
+    if kwargs.get("batch_input_shape") is not None:
+        return as_shape(kwargs["batch_input_shape"])
+    shape = kwargs.get("input_shape")
+    if shape is None and kwargs.get("input_dim") is not None:
+        shape = (kwargs["input_dim"],)
+    return None if shape is None else (kwargs.get("batch_size"), *as_shape(shape))
+
+
+def _symbolic_masks(inputs: Any) -> Any:
+    if isinstance(inputs, (list, tuple)):
+        masks = [_symbolic_masks(part) for part in inputs]
+        return masks if has_mask(masks) else None
+    return inputs.keras_mask if type(inputs) is KerasTensor else None
+
+
+def _add_activity_loss(layer: nn.Module, args: Any, output: Any) -> None:
+    if in_trial() or not isinstance(layer, Layer) or layer.activity_regularizer is None:
+        return
+    for part in output if isinstance(output, (list, tuple)) else [output]:
+        loss = layer.activity_regularizer(part)
+        layer._call_losses.append(loss / part.shape[0] if layer._activity_by_batch else loss)
+
+
+__all__ = ["Layer", "get_mask", "has_mask", "layer_registry", "set_mask"]
