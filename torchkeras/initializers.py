@@ -89,7 +89,7 @@ class Constant(Initializer):
     def __call__(self, shape: Sequence[int], dtype: Dtype = None) -> Tensor:
         """`value` in the form of `shape`."""
         shape = tuple(shape)
-        value = torch.as_tensor(self.value).detach().to("cpu", random.as_dtype(dtype))
+        value = torch.as_tensor(self.value, dtype=random.as_dtype(dtype), device="cpu").detach()
         if value.numel() == 1:
             return value.reshape(()).expand(shape).clone()
         if value.numel() != math.prod(shape):

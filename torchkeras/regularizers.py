@@ -11,11 +11,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from torchkeras.config import float_dtype
+from torchkeras.config import floatx
 from torchkeras.generations import choose
 from torchkeras.registry import Registry, deserialize_object, serialize_object
 
@@ -45,7 +46,8 @@ def _factor(value: float, who: str) -> float:
         raise TypeError(f"{who} takes numbers as penalty factors, but got {value!r}.")
     if not math.isfinite(value):
         raise ValueError(f"{who} takes finite penalty factors, but got {value!r}.")
-    return torch.tensor(float(value), dtype=float_dtype(), device="cpu").item()
+    name = floatx()
+    return float(np.dtype("float32" if name == "bfloat16" else name).type(value))
 
 
 @REGULARIZERS.add("L1L2Regularizer", "WeightRegularizer", "ActivityRegularizer")
