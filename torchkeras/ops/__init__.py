@@ -1,0 +1,1 @@
+"""Tensor in, tensor out: what several layers share."""

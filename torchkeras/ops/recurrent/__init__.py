@@ -1,0 +1,32 @@
+"""Recurrence on tensors: fused kernels, loops over time, masks of any pattern."""
+
+from torchkeras.ops.recurrent.kernels import flatten_weights, run_fused
+from torchkeras.ops.recurrent.order import StepOrder, order_steps
+from torchkeras.ops.recurrent.run import FORMS, MASKED_OUTPUTS, Recurrence, Result, run
+from torchkeras.ops.recurrent.scan import masked_scan, packed_scan, scan
+from torchkeras.ops.recurrent.steps import gru_step, lstm_step, project, simple_rnn_step
+from torchkeras.ops.recurrent.weights import GATES, Weights, swap_gates, weights_from_keras, weights_to_keras
+
+__all__ = [
+    "FORMS",
+    "GATES",
+    "MASKED_OUTPUTS",
+    "Recurrence",
+    "Result",
+    "StepOrder",
+    "Weights",
+    "flatten_weights",
+    "gru_step",
+    "lstm_step",
+    "masked_scan",
+    "order_steps",
+    "packed_scan",
+    "project",
+    "run",
+    "run_fused",
+    "scan",
+    "simple_rnn_step",
+    "swap_gates",
+    "weights_from_keras",
+    "weights_to_keras",
+]
