@@ -17,6 +17,7 @@ from torchkeras.layers.config import base_config, signature_config
 from torchkeras.layers.history import History
 from torchkeras.layers.input_spec import check_inputs
 from torchkeras.layers.naming import snake_case, unique_name
+from torchkeras.layers.raw_modules import watch_modules
 from torchkeras.layers.symbolic import KerasTensor, Node, in_trial, real_tensors, run_trials, shape_of, symbolic_leaves
 from torchkeras.layers.weights import KerasWeight, Weighted, assign_all
 from torchkeras.registry import Registry, nearest
@@ -74,6 +75,7 @@ class Layer(History, Weighted):
     # what the class says of itself
     accepts_integers: ClassVar[bool] = False  # integer inputs are meant as they are (token ids); otherwise they are cast to floats
     resolves_training: ClassVar[bool] = False  # `call` replaces training=None by self.training itself
+    hangs_masks: ClassVar[bool] = False  # `call` hangs the masks on its outputs itself
     config_omits: ClassVar[tuple[str, ...]] = ()  # arguments of __init__ that are not in the config
     # found out when a class is made
     _takes_training: ClassVar[bool] = False
@@ -206,8 +208,12 @@ class Layer(History, Weighted):
             masks = get_mask(inputs)
         output = _module_call(self, *args, **self.fill(kwargs, masks))
         if (has_mask(masks) or self._masks_itself) and not torch.compiler.is_compiling():
-            set_mask(output, self.compute_mask(inputs, masks))
+            self._hand_on_mask(output, inputs, masks)
         return output
+
+    def _hand_on_mask(self, output: Any, inputs: Any, masks: Any) -> None:
+        if not has_mask(get_mask(output)) or output is inputs:  # a layer inside may have hung one there
+            set_mask(output, self.compute_mask(inputs, masks))
 
     def fill(self, kwargs: dict[str, Any], masks: Any) -> dict[str, Any]:
         """The keyword arguments of `call` with `mask` and `training` filled in where the caller left them out."""
@@ -251,14 +257,15 @@ class Layer(History, Weighted):
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call on symbolic tensors: build, find the output's shape, remember the node."""
+        watch_modules()
         inputs = args[0] if args else next(iter(kwargs.values()), None)
         self.ensure_built(inputs)
         check_inputs(self.name, self.input_spec, shape_of(inputs) if self.input_spec is not None else None)
         masks = kwargs["mask"] if kwargs.get("mask") is not None else _symbolic_masks(inputs)
         structure = self._infer(args, self.fill(kwargs, masks))
-        output_masks = run_trials(self.compute_mask, (inputs, masks), {}) if has_mask(masks) or self._masks_itself else None
         Node(self, args, kwargs, structure)
-        set_mask(structure, output_masks)
+        if (has_mask(masks) or self._masks_itself) and not has_mask([leaf.keras_mask for leaf in symbolic_leaves(structure)]):
+            set_mask(structure, run_trials(self.compute_mask, (inputs, masks), {}))
         return structure
 
     def _infer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

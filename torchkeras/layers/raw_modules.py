@@ -11,7 +11,6 @@ from typing import Any
 from torch import nn
 from torch.nn.modules import module as torch_module
 
-from torchkeras.layers.base import Layer
 from torchkeras.layers.symbolic import KerasTensor, Node, in_trial, map_leaves, run_trials, symbolic_leaves
 
 _handles: list[Any] = []
@@ -31,8 +30,9 @@ def stop_watching() -> None:
         _handles.pop().remove()
 
 
+# a Layer records its own calls; `_weight_specs` marks one, since this room cannot import it
 def _before(module: nn.Module, args: Any) -> Any:
-    if _outermost or in_trial() or isinstance(module, Layer) or not symbolic_leaves(args):
+    if _outermost or in_trial() or "_weight_specs" in module.__dict__ or not symbolic_leaves(args):
         return None
     _outermost.append((module, args))
     # inside, sizes are numbers: the module's Python code may compute with them. The true result is found afterwards, in `_after`

@@ -352,7 +352,10 @@ def run_trials(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
 
 def _pair(first: Any, second: Any) -> Any:
     if isinstance(first, Tensor):
-        return KerasTensor.of((_as_meta(first), _as_meta(second)))
+        made = KerasTensor.of((_as_meta(first), _as_meta(second)))
+        if getattr(first, "_keras_mask", None) is not None:  # hung there by a layer inside
+            made.keras_mask = _pair(first._keras_mask, second._keras_mask)  # type: ignore[attr-defined]
+        return made
     if isinstance(first, tuple) and hasattr(first, "_fields"):
         return type(first)(*map(_pair, first, second))
     if isinstance(first, (list, tuple)):

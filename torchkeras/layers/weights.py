@@ -176,6 +176,7 @@ class Weighted(nn.Module):
             spec.attribute = f"{spec.attribute}_{len(self._weight_specs)}"
         kept: Tensor
         if spec.trainable and stored.is_floating_point():
+            self._parameters.pop(spec.attribute, None)  # the place that __init__ kept: the order of making is the order shown
             kept = nn.Parameter(stored, requires_grad=self._trainable)
             self.register_parameter(spec.attribute, kept)
         else:

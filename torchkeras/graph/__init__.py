@@ -1,0 +1,1 @@
+"""Graphs of layers: recording, running, describing them."""

@@ -1,0 +1,416 @@
+"""`Network`: a graph of layers, or a user's own `call`, as one layer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torchkeras import config, generations
+from torchkeras.graph import record as records
+from torchkeras.graph.plan import Plan
+from torchkeras.graph.summary import print_summary
+from torchkeras.layers.base import Layer, get_mask, has_mask, set_mask
+from torchkeras.layers.input_layer import InputLayer
+from torchkeras.layers.naming import module_key, name_of, snake_case, unique_name
+from torchkeras.layers.raw_modules import stop_watching, watch_modules
+from torchkeras.layers.symbolic import KerasTensor, Node, NodeList, inbound_nodes, outbound_nodes, shape_of, symbolic_leaves
+from torchkeras.registry import nearest
+
+
+class Network(Layer):
+    """A directed graph of layers, itself a layer; or, subclassed, a user's own `call`.
+
+    Args:
+        inputs: Symbolic tensor(s) to start from: one, a list, or a dict by name.
+        outputs: Symbolic tensor(s) to compute: one, a list, or a dict by name.
+        name: Unique name; `None`: made from the class name.
+        trainable: Whether the weights of all layers are trained.
+
+    Raises:
+        ValueError: a graph that is not connected, or two layers of one name.
+
+    Source: Keras 2.2.4 `keras.engine.network.Network`.
+    """
+
+    supports_masking = True
+    accepts_integers = True
+    resolves_training = True
+    hangs_masks = True
+
+    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any) -> None:
+        super().__init__(name=name or self._automatic_name(inputs is not None), trainable=trainable, **kwargs)
+        self._record_: records.Record | None = None
+        self._plan: Plan | None = None
+        self._symbols = NodeList()
+        self._refuses_masks = False
+        if inputs is not None:
+            self._init_graph(inputs, outputs)
+
+    def _automatic_name(self, functional: bool) -> str:
+        plain = type(self).__module__.split(".")[0] == __name__.split(".")[0] and type(self).__name__ == "Model"
+        prefix = generations.choose("name.functional") if functional and plain else snake_case(type(self).__name__)
+        return unique_name(prefix, first_index=1 if prefix in ("functional", "model") and functional else None)
+
+    # -- the graph
+
+    def _init_graph(self, inputs: Any, outputs: Any) -> None:
+        inputs_flat, outputs_flat = symbolic_leaves(inputs), symbolic_leaves(outputs)
+        self._check_ends(inputs, outputs, inputs_flat, outputs_flat)
+        input_layers = [_input_layer_of(tensor) for tensor in inputs_flat]
+        nodes, layers = records.sorted_nodes(inputs_flat, outputs_flat)
+        layers = [layer for layer in input_layers if layer not in layers] + layers
+        keys = self._adopt(layers)
+        record = records.make_record(inputs_flat, outputs, outputs_flat, keys, nodes)
+        record.layer_keys = [keys[layer] for layer in layers]
+        record.input_keys = [keys[layer] for layer in input_layers]
+        self._record_ = record
+        self._plan = None
+        self._symbols = NodeList([inputs, outputs])
+        self._input_names_in = list(inputs) if isinstance(inputs, Mapping) else None
+        self._to_float = [
+            self._modules[key].input_dtype if self._wants_floats(number) else None  # type: ignore[union-attr]
+            for key, number in zip(record.input_keys, record.inputs, strict=True)
+        ]
+        self.built = True
+        for module in self.children():
+            if not isinstance(module, Layer):
+                module.train(self.training)
+        stop_watching()
+
+    def _check_ends(self, inputs: Any, outputs: Any, inputs_flat: list[KerasTensor], outputs_flat: list[KerasTensor]) -> None:
+        if outputs is None:
+            raise ValueError(f"Model '{self.name}' got inputs but no outputs. Give both, or neither in a subclass.")
+        for what, structure, flat in (("inputs", inputs, inputs_flat), ("outputs", outputs, outputs_flat)):
+            parts = structure if isinstance(structure, (list, tuple)) else list(structure.values()) if isinstance(structure, Mapping) else [structure]
+            wrong = [part for part in parts if not symbolic_leaves(part)]
+            if wrong or not flat:
+                got = type(wrong[0]).__name__ if wrong else "nothing"
+                raise ValueError(f"The {what} of model '{self.name}' must be symbolic tensors, made by Input() and layers, but got {got}.")
+        if len({id(tensor) for tensor in inputs_flat}) != len(inputs_flat):
+            raise ValueError(f"The list of inputs passed to model '{self.name}' is redundant: the same tensor stands in it twice.")
+
+    def _adopt(self, layers: list[nn.Module]) -> dict[nn.Module, str]:
+        """Register layers as children under their names."""
+        keys: dict[nn.Module, str] = {}
+        taken: dict[str, nn.Module] = {}
+        for layer in layers:
+            key = module_key(name_of(layer))
+            if key in taken and taken[key] is not layer:
+                raise ValueError(
+                    f"The name '{key}' is used 2 times in model '{self.name}'. All layer names should be unique: give name= to one of the layers."
+                )
+            taken[key] = layer
+            keys[layer] = key
+        for key, layer in taken.items():
+            self._modules[key] = layer
+        return keys
+
+    def _wants_floats(self, number: int) -> bool:
+        """Whether an input of integers is to be cast: it was declared as floats, and not only layers that mean integers take it."""
+        record = self._graph()
+        if not record.infos[number].dtype.is_floating_point:
+            return False
+        users = [self._modules[step.key] for step in record.steps if number in step.inputs]
+        return not users or not all(_takes_integers(module) for module in users)
+
+    def _graph(self) -> records.Record:
+        if self._record_ is None:
+            raise AttributeError(
+                f"Model '{self.name}' has no graph of layers yet: it was never built, or it is subclassed and computes in its own call(). "
+                "Give the first layer an input_shape, call it on data, or use the functional API."
+            )
+        return self._record_
+
+    @property
+    def is_graph_network(self) -> bool:
+        """Whether the model is a graph of layers, not a user's own `call`."""
+        return self._record_ is not None
+
+    _is_graph_network = is_graph_network
+
+    # -- running
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Run the graph.
+
+        Args:
+            inputs: A tensor, a list in the order of `inputs`, or a dict by input name.
+            training: Mode of all layers for this call; `None`: the one they are in.
+            mask: Mask(s) of the input(s).
+        """
+        record = self._graph()
+        flat = self._flat_inputs(inputs)
+        if self._plan is None:
+            self._plan = Plan(record, self._modules)
+        stop_watching()
+        for number, dtype in enumerate(self._to_float):
+            if dtype is not None and not flat[number].is_floating_point():
+                flat[number] = flat[number].to(dtype if not config.floatx() != "float32" else config.float_dtype())
+        if self._loss_layers:
+            self.clear_losses()
+        with self.mode(training) if training is not None else _nothing:
+            if self._plan.masked or mask is not None:
+                masks = mask if isinstance(mask, (list, tuple)) else [mask] * len(flat) if mask is None or len(flat) == 1 else [mask]
+                return self._plan.run_masked(self._modules, flat, list(masks))
+            return self._plan.run(self._modules, flat)
+
+    def _flat_inputs(self, inputs: Any) -> list[Tensor]:
+        record = self._graph()
+        if isinstance(inputs, Tensor):
+            flat = [inputs]
+        elif isinstance(inputs, Mapping):
+            names = self._input_names_in or self.input_names
+            missing = [name for name in names if name not in inputs]
+            if missing:
+                raise ValueError(f"Model '{self.name}' needs the inputs {names}, but the dict has no {missing}. It has {sorted(inputs)}.")
+            flat = [inputs[name] for name in names]
+        else:
+            flat = list(inputs)
+        if len(flat) != len(record.inputs):
+            raise ValueError(
+                f"Model '{self.name}' has {len(record.inputs)} inputs ({', '.join(record.input_keys)}), but it was called with {len(flat)}."
+            )
+        return flat
+
+    @property
+    def _loss_layers(self) -> bool:
+        found = self.__dict__.get("_has_loss_layers")
+        if found is None:
+            found = self.__dict__["_has_loss_layers"] = any(
+                layer.activity_regularizer is not None or layer._call_losses or layer._call_metrics for layer in self.sublayers()
+            )
+        return found
+
+    @contextlib.contextmanager
+    def mode(self, training: bool) -> Iterator[None]:
+        """All layers in training or inference mode inside a `with` block."""
+        modules = [module for module in self.modules() if module.training is not training]
+        for module in modules:
+            module.training = training
+        try:
+            yield
+        finally:
+            for module in modules:
+                module.training = not training
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        if self._record_ is None:
+            return super().compute_mask(inputs, mask)
+        output = self.call(inputs, mask=mask)
+        return get_mask(output)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._masks_itself = False  # masks hang on the outputs
+        if cls.call is not Network.call:
+            cls.hangs_masks = False
+
+    # -- children
+
+    @property
+    def layers(self) -> list[nn.Module]:
+        """The layers in Keras' order."""
+        if self._record_ is not None:
+            return [self._modules[key] for key in self._record_.layer_keys]  # type: ignore[misc]
+        found: list[nn.Module] = []
+        for module in self.children():
+            if isinstance(module, (nn.ModuleList, nn.ModuleDict)):
+                found += list(module.children())
+            else:
+                found.append(module)
+        return found
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> nn.Module:
+        """A layer by its name or its index in `layers`.
+
+        Raises:
+            ValueError: there is none.
+        """
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(f"Was asked to retrieve layer at index {index} but model '{self.name}' only has {len(layers)} layers.")
+            return layers[index]
+        if name is None:
+            raise ValueError("Provide either a layer name or layer index.")
+        for layer in layers:
+            if name_of(layer) == name:
+                return layer
+        raise ValueError(f"No such layer: {name!r} in model '{self.name}'. {nearest(name, map(name_of, layers))}")
+
+    def _weighted_layers(self) -> list[Layer]:
+        if self._record_ is None:
+            return super()._weighted_layers()
+        found: dict[Layer, None] = {}
+        for layer in self.layers:
+            for inner in layer._weighted_layers() if isinstance(layer, Layer) else _wrapped(layer):
+                found.setdefault(inner)
+        return list(found)
+
+    @property
+    def weights(self) -> list[Any]:
+        """Keras-layout views of all weights, layer by layer."""
+        found: dict[int, Any] = {}
+        for layer in self.layers:
+            views = layer.weights if isinstance(layer, Layer) else [view for inner in _wrapped(layer) for view in inner.weights]
+            for view in views:
+                found.setdefault(id(view.parameter), view)
+        if self._record_ is None:
+            for view in super().weights:
+                found.setdefault(id(view.parameter), view)
+        return list(found.values())
+
+    variables = weights
+
+    # -- ends of the graph
+
+    def _ends(self) -> tuple[Any, Any]:
+        watch_modules()
+        if not self._symbols:
+            self._symbols = NodeList(_materialize(self._graph(), self._modules))
+        return self._symbols[0], self._symbols[1]
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic inputs."""
+        return symbolic_leaves(self._ends()[0])
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The symbolic outputs."""
+        return symbolic_leaves(self._ends()[1])
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input, or the list of them."""
+        return self.inputs[0] if len(self.inputs) == 1 else self.inputs
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output, or the list of them."""
+        return self.outputs[0] if len(self.outputs) == 1 else self.outputs
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape of the input, or the list of shapes."""
+        shapes = [self._graph().infos[number].shape for number in self._graph().inputs]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of the output, or the list of shapes."""
+        shapes = [self._graph().infos[number].shape for number in self._graph().output_numbers()]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the input layers."""
+        return [name_of(self._modules[key]) for key in self._graph().input_keys]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the layers that make the outputs, numbered where one makes several."""
+        names: list[str] = []
+        for key in self._graph().output_keys:
+            name = name_of(self._modules[key])
+            number = sum(1 for known in names if known == name or known.startswith(f"{name}_") and known[len(name) + 1 :].isdigit())
+            names.append(f"{name}_{number}" if number and name in names else name)
+        return names
+
+    @property
+    def state_updates(self) -> list[Any]:
+        """Always empty: layers change their state as they run."""
+        return []
+
+    @property
+    def stateful(self) -> bool:  # type: ignore[override]
+        """Whether any layer keeps a state across batches."""
+        return any(getattr(layer, "stateful", False) for layer in self.layers)
+
+    @stateful.setter
+    def stateful(self, value: bool) -> None:
+        pass  # set by Layer.__init__; a network is stateful through its layers
+
+    def reset_states(self) -> None:
+        """Forget the states of all stateful layers."""
+        for layer in self.layers:
+            if getattr(layer, "stateful", False) and hasattr(layer, "reset_states"):
+                layer.reset_states()  # type: ignore[operator]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        if self._record_ is None:
+            return super().compute_output_shape(input_shape)
+        several = isinstance(input_shape, list) and input_shape and isinstance(input_shape[0], (list, tuple))
+        shapes = input_shape if several else [input_shape]
+        made = [KerasTensor.placeholder(tuple(s), self._record_.infos[n].dtype) for s, n in zip(shapes, self._record_.inputs, strict=True)]
+        return shape_of(self._infer((made if several else made[0],), {}))
+
+    def summary(self, line_length: int | None = None, positions: list[float] | None = None, print_fn: Callable[[str], Any] | None = None) -> None:
+        """Print a table of the layers with their output shapes and numbers of parameters.
+
+        Args:
+            line_length: Width in characters; `None`: 65, or 98 where the graph branches.
+            positions: Where the columns end, as fractions of the width or as characters.
+            print_fn: Called with each line, instead of `print`.
+
+        Raises:
+            ValueError: the model is not built.
+        """
+        if not self.built:
+            raise ValueError(
+                f"Model '{self.name}' has not yet been built. Build it first by calling it on data, by fit(), or by giving the first layer an input_shape."
+            )
+        print_summary(self, line_length, positions, print_fn)
+
+
+class _Nothing:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+_nothing = _Nothing()
+
+
+def _takes_integers(module: nn.Module | None) -> bool:
+    return isinstance(module, nn.Embedding) or bool(getattr(module, "accepts_integers", False))
+
+
+def _wrapped(module: nn.Module) -> Iterator[Layer]:
+    """The torchkeras layers inside a raw module."""
+    for inner in module.modules():
+        if isinstance(inner, Layer):
+            yield inner
+
+
+def _input_layer_of(tensor: KerasTensor) -> InputLayer:
+    """The input layer of a tensor; a new one where the graph is cut at what another layer made."""
+    if tensor.keras_history is not None and isinstance(tensor.keras_history[0], InputLayer):
+        return tensor.keras_history[0]
+    layer = InputLayer(batch_input_shape=tuple(tensor.shape), dtype=tensor.dtype)
+    layer.supports_masking = True
+    return layer
+
+
+def _materialize(record: records.Record, modules: Mapping[str, Any]) -> tuple[Any, Any]:
+    """New symbolic tensors and nodes for a record, after a copy or a pickle."""
+    made = [KerasTensor.placeholder(info.shape, info.dtype, info.label) for info in record.infos]
+    for info, tensor in zip(record.infos, made, strict=True):
+        if info.masked:
+            tensor.keras_mask = KerasTensor.placeholder(info.shape[:2], torch.bool)
+    for key, number in zip(record.input_keys, record.inputs, strict=True):
+        inbound_nodes(modules[key]).clear()
+        outbound_nodes(modules[key]).clear()
+        Node(modules[key], (), {}, made[number])
+    for step in record.steps:
+        args, kwargs, structure = (records.fill(part, made.__getitem__) for part in (step.args, step.kwargs, step.structure))
+        Node(modules[step.key], args, kwargs, structure)
+    inputs = [made[number] for number in record.inputs]
+    return inputs, records.fill(record.outputs, made.__getitem__)
+
+
+__all__ = ["Network", "has_mask", "set_mask"]

@@ -1,0 +1,42 @@
+"""`Model`: a network that can be trained, evaluated and saved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torchkeras.graph.config import build_graph, graph_config
+from torchkeras.graph.network import Network
+from torchkeras.layers.base import layer_registry
+
+
+@layer_registry.add("Functional")
+class Model(Network):
+    """A graph of layers, or a subclass with its own `call`, with `compile / fit / evaluate / predict`.
+
+    Args:
+        inputs: Symbolic tensor(s) to start from: one, a list, or a dict by name.
+        outputs: Symbolic tensor(s) to compute.
+        name: Unique name; `None`: made from the class name.
+
+    Source: Keras 2.2.4 and tf.keras 2.4.0 `Model`.
+    """
+
+    def get_config(self) -> dict[str, Any]:
+        """The graph as plain data.
+
+        Raises:
+            NotImplementedError: a subclassed model, whose code is not data.
+        """
+        if not self.is_graph_network:
+            raise NotImplementedError(
+                f"Model '{self.name}' is subclassed: its call() is code, not data. Write get_config(), or save weights only (save_weights, state_dict)."
+            )
+        return graph_config(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """Make a model from `get_config()`."""
+        if "layers" not in config or "input_layers" not in config:
+            return cls(**config)
+        inputs, outputs = build_graph(config, custom_objects)
+        return cls(inputs=inputs, outputs=outputs, name=config.get("name"), trainable=config.get("trainable", True))
