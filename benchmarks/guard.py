@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import harness, programs
-from benchmarks.training import ACTIONS, QUICK, Worker
+from benchmarks.training import ACTIONS, QUICK, Unavailable, Worker
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,6 +45,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--threads", type=int, default=1, help="threads of each (default: %(default)s)")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="cpu", help="processor or wall time (default: %(default)s)")
     options = parser.parse_args(arguments)
+    try:
+        slower = slower_in(options)
+    except (Unavailable, subprocess.CalledProcessError) as error:
+        print(f"Could not compare {options.old} with {options.new}: {error}", file=sys.stderr)
+        return 2
+    print(f"{options.new} against {options.old}: " + (f"slower than {options.limit} times in {', '.join(slower)}" if slower else "no slower"))
+    return 1 if slower else 0
+
+
+def slower_in(options: argparse.Namespace) -> list[str]:
+    """Measure, print each ratio, and name the workloads and actions that are slower beyond the limit."""
     slower = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torchkeras-guard-"))).resolve()
@@ -63,5 +74,4 @@ def main(arguments: list[str]) -> int:
                     print(f"{name:12} {action:8} {step:9,.0f} us a step before, ratio {ratio}: {verdict}", flush=True)
                     if ratio.median > options.limit:
                         slower.append(f"{name} {action}")
-    print(f"{options.new} against {options.old}: " + (f"slower than {options.limit} times in {', '.join(slower)}" if slower else "no slower"))
-    return 1 if slower else 0
+    return slower

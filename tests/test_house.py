@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 PINS = [Requirement(line.partition("#")[0]) for line in (ROOT / "constraints.txt").read_text().splitlines() if line.partition("#")[0].strip()]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
-LONGEST_FILE = 500
+LONGEST_FILE = 450
 TEXT = {".py", ".md", ".toml", ".txt", ".yml", ".yaml", ".json", ".cfg", ".sh", ".html", ""}
 
 
