@@ -277,7 +277,7 @@ class TestErrors:
 
     def test_unknown_rule(self):
         cell, x, states = self.args()
-        with pytest.raises(ValueError, match="masked_output must be one of .* got 'last'"):
+        with pytest.raises(ValueError, match=r"masked_output must be one of .* got 'last'"):
             run(cell, x, states, masked_output="last")
 
     def test_a_cell_whose_steps_may_not_move(self):

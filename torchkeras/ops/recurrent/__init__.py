@@ -2,7 +2,7 @@
 
 from torchkeras.ops.recurrent.kernels import flatten_weights, run_fused
 from torchkeras.ops.recurrent.order import StepOrder, order_steps
-from torchkeras.ops.recurrent.run import FORMS, MASKED_OUTPUTS, Recurrence, Result, run
+from torchkeras.ops.recurrent.recurrence import FORMS, MASKED_OUTPUTS, Recurrence, Result, run
 from torchkeras.ops.recurrent.scan import masked_scan, packed_scan, scan
 from torchkeras.ops.recurrent.steps import gru_step, lstm_step, project, simple_rnn_step
 from torchkeras.ops.recurrent.weights import GATES, Weights, swap_gates, weights_from_keras, weights_to_keras

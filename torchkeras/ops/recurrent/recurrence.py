@@ -115,7 +115,7 @@ def run(
         return _run_masked_scan(recurrence, inputs, states, constants, mask, wanted)
     if form == "packed" and known is None:
         known = mask.sum(1).tolist()  # packing needs the lengths on the host
-    cut = every_step if form == "packed" else choose_cut(recurrence.mode, inputs) if masked == "auto" else one_block
+    cut = every_step if form == "packed" else choose_cut(recurrence.mode, inputs, states[0].shape[-1]) if masked == "auto" else one_block
     order = order_steps(mask, known, cut, go_backwards=go_backwards)
     return _run_ordered(recurrence, inputs, states, constants, order, form, wanted)
 
