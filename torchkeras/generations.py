@@ -68,6 +68,7 @@ TABLE: Final[dict[str, Row]] = {
     "batchnorm.moving_average": Row("debiased", "plain", "moving statistics: zero-debiased and ignoring the initial values, or plain"),
     "batchnorm.frozen_is_inference": Row(False, True, "BatchNormalization with trainable=False runs in inference mode"),
     "activity.divide_by_batch": Row(False, True, "activity regularizer: sum over the batch, or divided by the batch size"),
+    "losses.call_first": Row(False, True, "order of a layer's losses: regularizers of weights first, or what its calls added"),
     "upsampling.half_pixel": Row(False, True, "UpSampling2D bilinear: legacy corner alignment or half-pixel centres"),
     # losses and weights
     "loss.mask_denominator": Row("valid", "all", "loss under a mask: divided by the valid steps, or by all"),
@@ -96,6 +97,11 @@ TABLE: Final[dict[str, Row]] = {
     "optimizer.rate_name": Row("lr", "learning_rate", "name of the rate in configs"),
     "optimizer.epsilon": Row(None, 1e-7, "default of epsilon; None is the global epsilon()", keras1=1e-8),
     "optimizer.sgd_always_velocity": Row(True, False, "SGD keeps a velocity even without momentum"),
+    "optimizer.adam_always_vhat": Row(True, False, "lists of Adam's state have a place for vhat even without amsgrad", keras1=False),
+    "optimizer.rate.small": Row(0.002, 0.001, "default rate of Adamax and Nadam"),
+    "optimizer.rate.adagrad": Row(0.01, 0.001, "default rate of Adagrad"),
+    "optimizer.rate.adadelta": Row(1.0, 0.001, "default rate of Adadelta"),
+    "optimizer.adagrad_start": Row(0.0, 0.1, "what Adagrad's accumulator starts with"),
     "optimizer.clipnorm": Row("global", "each", "clipnorm: one norm over all gradients, or each variable by itself"),
     "optimizer.sparse_embeddings": Row(False, True, "Embedding gradients move the rows seen, or every row"),
 }

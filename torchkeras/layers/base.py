@@ -123,6 +123,7 @@ class Layer(History, Weighted):
         self._initial_weights = kwargs.get("weights")
         self._refuses_masks = generations.choose("mask.unsupported") == "raise"
         self._activity_by_batch = generations.choose("activity.divide_by_batch")
+        self._call_losses_first = generations.choose("losses.call_first")
         self._batch_input_shape = _batch_input_shape(kwargs)
         self.activity_regularizer = regularizers.get(kwargs.get("activity_regularizer"))
         if self.activity_regularizer is not None:
@@ -336,8 +337,8 @@ class Layer(History, Weighted):
         """Scalars that the loss has beside the compiled one: regularizers, activity regularizers, `add_loss`."""
         found: list[Tensor] = []
         for layer in self.sublayers():
-            found += [spec.regularizer(view) for spec, view in layer.regularized() if spec.regularizer is not None]
-            found += layer._call_losses
+            penalties = [spec.regularizer(view) for spec, view in layer.regularized() if spec.regularizer is not None]
+            found += [*layer._call_losses, *penalties] if layer._call_losses_first else [*penalties, *layer._call_losses]
             found += [loss() for loss in layer._callable_losses]
         return found
 
