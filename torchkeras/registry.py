@@ -61,6 +61,8 @@ class Registry:
         Raises:
             ValueError: nothing has that name; the message gives the nearest names.
         """
+        if not isinstance(name, str):
+            raise ValueError(f"The name of a {self.kind} must be a text, but got {name!r:.80}.")
         for table in (custom_objects or {}, _custom_objects, self._objects):
             if name in table:
                 return table[name]
@@ -163,7 +165,11 @@ def deserialize_object(identifier: Any, registry: Registry, custom_objects: Mapp
         if "class_name" not in identifier:
             raise ValueError(f"A {registry.kind} config needs the keys 'class_name' and 'config', but got {dict(identifier)!r}.")
         found = registry.find(identifier["class_name"], custom_objects)
-        config = dict(identifier.get("config") or {})
+        config = identifier.get("config") or {}
+        # Keras 1 lists the layers of a Sequential
+        if not isinstance(config, Mapping) and not (isinstance(config, list) and hasattr(found, "from_config")):
+            raise ValueError(f"The config of the {registry.kind} {identifier['class_name']!r} must be a dict, but got {config!r:.80}.")
+        config = dict(config) if isinstance(config, Mapping) else list(config)
         if hasattr(found, "from_config"):
             with custom_object_scope(custom_objects or {}):
                 return found.from_config(config)

@@ -11,7 +11,10 @@ from torchkeras.saving.errors import DamagedFileError, FileError, FolderError, M
 PathLike = str | os.PathLike[str]
 
 _CONVERT = "Turn it into an .h5 file with TensorFlow: `model = tf.keras.models.load_model({path!r})`, then `model.save('model.h5')`."
-_CHECKPOINT = "Turn it into an .h5 file with TensorFlow: build the model there and call `model.load_weights({path!r})`, then `model.save_weights('weights.h5')`."
+_CHECKPOINT = (
+    "Turn it into an .h5 file with TensorFlow: build the model there and call `model.load_weights({path!r})`, "
+    "then `model.save_weights('weights.h5')`."
+)
 
 _BEGINNINGS = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),

@@ -12,11 +12,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-import h5py
 import numpy as np
-from h5py import h5g, h5l, h5o
 
-from torchkeras.saving import hdf5_attributes
+from torchkeras.saving import h5, hdf5_attributes
 from torchkeras.saving.errors import ContentError, DamagedFileError, FileError, LimitError, UnsafeFileError
 from torchkeras.saving.files import PathLike, check_file, wrong_kind
 from torchkeras.saving.hdf5_arrays import SafeArray
@@ -36,7 +34,7 @@ class Source:
         content: Its path, or the bytes themselves.
     """
 
-    def __init__(self, name: str, file: h5py.File, size: int, content: str | bytes) -> None:
+    def __init__(self, name: str, file: Any, size: int, content: str | bytes) -> None:
         self.name = name
         self.file = file
         self.size = size
@@ -78,13 +76,13 @@ def open_safely(source: PathLike | bytes | io.BytesIO, name: str | None = None) 
         handle = content = check_file(source)
         size, name = os.path.getsize(content), name or repr(content)
     try:
-        file = h5py.File(handle, "r")
+        file = h5.h5py.File(handle, "r")
     except _LIBRARY_ERRORS as error:
         raise wrong_kind(name, "an HDF5 file", _start(content), size, _first_line(error)) from error
     try:
         owner = Source(name, file, size, content)
         with owner.guard("its root group"):
-            root = h5o.open(file.id, b"/")
+            root = h5.h5o.open(file.id, b"/")
         yield SafeGroup(owner, root, "/")
     finally:
         with contextlib.suppress(*_LIBRARY_ERRORS):  # closing a damaged file can complain once more
@@ -94,7 +92,7 @@ def open_safely(source: PathLike | bytes | io.BytesIO, name: str | None = None) 
 class SafeGroup:
     """A group of an open file; made by `open_safely`."""
 
-    def __init__(self, source: Source, group: h5g.GroupID, path: str) -> None:
+    def __init__(self, source: Source, group: Any, path: str) -> None:
         self.source = source
         self.path = path
         self._group = group
@@ -128,9 +126,9 @@ class SafeGroup:
         where = self.path.rstrip("/") + "/" + path
         if found is None:
             return None
-        if isinstance(found, h5g.GroupID):
+        if isinstance(found, h5.h5g.GroupID):
             return SafeGroup(self.source, found, where)
-        if isinstance(found, h5py.h5d.DatasetID):
+        if isinstance(found, h5.h5d.DatasetID):
             return SafeArray(self.source, found, where)
         raise UnsafeFileError(f"{self.source.name}: {where} is neither a group nor an array ({type(found).__name__}).")
 
@@ -232,7 +230,7 @@ class SafeGroup:
         here: Any = self._group
         where = self.path.rstrip("/")
         for part in parts_of(path, self.source):
-            if not isinstance(here, h5g.GroupID):
+            if not isinstance(here, h5.h5g.GroupID):
                 return None
             where += "/" + part
             name = part.encode("utf-8", "surrogateescape")
@@ -240,10 +238,10 @@ class SafeGroup:
                 if not here.links.exists(name):
                     return None
                 kind = here.links.get_info(name).type
-                if kind != h5l.TYPE_HARD:
-                    words = {h5l.TYPE_SOFT: "a soft link", h5l.TYPE_EXTERNAL: "an external link, which leads to another file"}
+                if kind != h5.h5l.TYPE_HARD:
+                    words = {h5.h5l.TYPE_SOFT: "a soft link", h5.h5l.TYPE_EXTERNAL: "an external link, which leads to another file"}
                     raise UnsafeFileError(f"{self.source.name}: {where} is {words.get(kind, 'a link of an unknown kind')}. Model files hold none.")
-                here = h5o.open(here, name)
+                here = h5.h5o.open(here, name)
         return here
 
 

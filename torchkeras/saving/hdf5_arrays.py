@@ -11,11 +11,9 @@ import math
 import zlib
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
-from h5py import h5d, h5s, h5t, h5z
 
-from torchkeras.saving import hdf5_attributes
+from torchkeras.saving import h5, hdf5_attributes
 from torchkeras.saving.errors import ContentError, DamagedFileError, LimitError, UnsafeFileError
 from torchkeras.saving.limits import readable
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 KINDS = {"f": "floating point", "i": "integer", "u": "unsigned integer", "b": "boolean"}
-_FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
+_DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3  # HDF5's numbers of its filters
 
 
 class SafeArray:
@@ -41,7 +39,7 @@ class SafeArray:
         ContentError: it holds no numbers.
     """
 
-    def __init__(self, source: Source, dataset: h5d.DatasetID, path: str) -> None:
+    def __init__(self, source: Source, dataset: Any, path: str) -> None:
         self.source = source
         self.path = path
         self._dataset = dataset
@@ -76,7 +74,7 @@ class SafeArray:
         with self.source.guard(self.path):
             self._check_size(free=shape is not None)
             layout = self._plan.get_layout()
-            numbers = self._read_chunks() if layout == h5d.CHUNKED else self._read_plain(contiguous=layout == h5d.CONTIGUOUS)
+            numbers = self._read_chunks() if layout == h5.h5d.CHUNKED else self._read_plain(contiguous=layout == h5.h5d.CONTIGUOUS)
         if self._bfloat16:  # the upper half of a float32
             return (numbers.astype(np.uint32) << 16).view(np.float32)
         return numbers.astype(self.dtype.newbyteorder("="), copy=False)
@@ -85,23 +83,23 @@ class SafeArray:
         return UnsafeFileError(f"{self.source.name}: {self.path} {what}; the file was not read.")
 
     def _check_storage(self) -> None:
-        if self._plan.get_layout() == h5d.VIRTUAL:
+        if self._plan.get_layout() == h5.h5d.VIRTUAL:
             raise self._refuse("is a virtual array, whose numbers lie in other files or arrays")
         if self._plan.get_external_count() > 0:
             raise self._refuse(f"has external storage: its numbers lie in the file {self._plan.get_external(0)[0]!r}")
-        if self._plan.get_layout() not in (h5d.COMPACT, h5d.CONTIGUOUS, h5d.CHUNKED):
+        if self._plan.get_layout() not in (h5.h5d.COMPACT, h5.h5d.CONTIGUOUS, h5.h5d.CHUNKED):
             raise self._refuse("is stored in an unknown way")
         for number in range(self._plan.get_nfilters()):
             code = self._plan.get_filter(number)[0]
-            if code not in _FILTERS:
+            if code not in (_DEFLATE, _SHUFFLE, _FLETCHER32):
                 raise self._refuse(f"is packed by filter {code}; only gzip, shuffle and fletcher32 are read. Repack it with `h5repack -f GZIP=4`")
 
     def _number_type(self) -> tuple[np.dtype[Any], bool]:
         """The type of the numbers as read, and whether they are bfloat16 that comes as bytes."""
         kind = self._dataset.get_type()
-        if kind.get_class() == h5t.OPAQUE and kind.get_size() == 2 and self._named_bfloat16():
+        if kind.get_class() == h5.h5t.OPAQUE and kind.get_size() == 2 and self._named_bfloat16():
             return np.dtype(np.float32), True
-        if kind.get_class() not in (h5t.INTEGER, h5t.FLOAT, h5t.ENUM) or kind.get_size() not in (1, 2, 4, 8):
+        if kind.get_class() not in (h5.h5t.INTEGER, h5.h5t.FLOAT, h5.h5t.ENUM) or kind.get_size() not in (1, 2, 4, 8):
             raise ContentError(
                 f"{self.source.name}: {self.path} holds no plain numbers, but {type(kind).__name__.removeprefix('Type').removesuffix('ID')}."
             )
@@ -115,7 +113,7 @@ class SafeArray:
 
     def _declared_shape(self) -> tuple[int, ...]:
         space = self._dataset.get_space()
-        if space.get_simple_extent_type() not in (h5s.SCALAR, h5s.SIMPLE):
+        if space.get_simple_extent_type() not in (h5.h5s.SCALAR, h5.h5s.SIMPLE):
             raise ContentError(f"{self.source.name}: {self.path} is declared without a shape.")
         return tuple(int(length) for length in space.shape)
 
@@ -149,14 +147,14 @@ class SafeArray:
                 raise DamagedFileError(f"{self.source.name}: {self.path} lies beyond the end of the file; the file was cut short.")
         if self._bfloat16:
             raw = np.empty(self.shape, "V2")
-            self._dataset.read(h5s.ALL, h5s.ALL, raw)
+            self._dataset.read(h5.h5s.ALL, h5.h5s.ALL, raw)
             return raw.view("<u2").reshape(self.shape)
-        return np.asarray(h5py.Dataset(self._dataset)[()], self.dtype)
+        return np.asarray(h5.h5py.Dataset(self._dataset)[()], self.dtype)
 
     def _read_chunks(self) -> Array:
         chunk = tuple(int(length) for length in self._plan.get_chunk())
         stored_type = np.dtype("<u2") if self._bfloat16 else self.dtype
-        if not self._bfloat16 and h5t.py_create(self.dtype, logical=True) != self._dataset.get_type():
+        if not self._bfloat16 and h5.h5t.py_create(self.dtype, logical=True) != self._dataset.get_type():
             raise ContentError(
                 f"{self.source.name}: {self.path} holds numbers of an unusual form in packed chunks. Repack it with `h5repack -l CONTI`."
             )
@@ -181,7 +179,7 @@ class SafeArray:
 
     def _fill_value(self, dtype: np.dtype[Any]) -> Array:
         value = np.zeros((), dtype)
-        if not self._bfloat16 and self._plan.fill_value_defined() == h5d.FILL_VALUE_USER_DEFINED:
+        if not self._bfloat16 and self._plan.fill_value_defined() == h5.h5d.FILL_VALUE_USER_DEFINED:
             self._plan.get_fill_value(value)
         return value
 
@@ -197,9 +195,9 @@ class SafeArray:
             if skipped & (1 << number):
                 continue
             code = self._plan.get_filter(number)[0]
-            if code == h5z.FILTER_FLETCHER32:
+            if code == _FLETCHER32:
                 data = data[:-4]
-            elif code == h5z.FILTER_DEFLATE:
+            elif code == _DEFLATE:
                 data = _inflate(data, room + 4)  # 4: a checksum behind the numbers
             else:
                 data = _unshuffle(data, itemsize)

@@ -9,10 +9,9 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import h5py
 import numpy as np
-from h5py import h5a, h5g, h5s, h5t
 
+from torchkeras.saving import h5
 from torchkeras.saving.errors import ContentError, LimitError, UnsafeFileError
 from torchkeras.saving.limits import readable
 
@@ -24,7 +23,7 @@ Owner: TypeAlias = Any  # an h5g.GroupID or h5d.DatasetID; h5py has no types
 
 def exists(owner: Owner, name: str) -> bool:
     """Whether a group or array has the attribute `name`."""
-    return "\0" not in name and h5a.exists(owner, name.encode())
+    return "\0" not in name and h5.h5a.exists(owner, name.encode())
 
 
 def read(source: Source, owner: Owner, path: str, name: str) -> Any:
@@ -43,17 +42,17 @@ def read(source: Source, owner: Owner, path: str, name: str) -> Any:
     who = f"{source.name}: attribute {name!r} of {path}"
     if not exists(owner, name):
         raise ContentError(f"{who} is missing. The file is no model file of Keras, or of another kind than it was opened as.")
-    attribute = h5a.open(owner, name.encode())
+    attribute = h5.h5a.open(owner, name.encode())
     kind, space = attribute.get_type(), attribute.get_space()
-    if space.get_simple_extent_type() == h5s.NULL:
+    if space.get_simple_extent_type() == h5.h5s.NULL:
         return []
     count = math.prod(int(length) for length in space.shape)
     _check_size(source, who, count, count * kind.get_size())
-    if kind.get_class() == h5t.STRING:
+    if kind.get_class() == h5.h5t.STRING:
         if kind.is_variable_str() and count > 1:
             _check_shared_texts(source, who, count)
         return _texts(np.asarray(_value(owner, name)), who)
-    if kind.get_class() in (h5t.INTEGER, h5t.FLOAT) and kind.get_size() in (1, 2, 4, 8):
+    if kind.get_class() in (h5.h5t.INTEGER, h5.h5t.FLOAT) and kind.get_size() in (1, 2, 4, 8):
         value = np.asarray(_value(owner, name))
         return value.item() if value.ndim == 0 else value
     raise ContentError(f"{who} is neither a text nor a number.")
@@ -88,7 +87,7 @@ def _pieces(owner: Owner, name: str) -> Iterator[str]:
 
 
 def _value(owner: Owner, name: str) -> Any:
-    holder = h5py.Group(owner) if isinstance(owner, h5g.GroupID) else h5py.Dataset(owner)
+    holder = h5.h5py.Group(owner) if isinstance(owner, h5.h5g.GroupID) else h5.h5py.Dataset(owner)
     return holder.attrs[name]
 
 

@@ -103,10 +103,9 @@ def atomic_hdf5(path: PathLike) -> Iterator[h5py.File]:
     """
     import h5py
 
-    with atomic_write(path, "w+b") as file, _named_errors(path):
-        # Through a Python file HDF5 reports a full disk as an exception; with its own driver it cannot close the file any more.
-        with h5py.File(file, "w") as hdf5:
-            yield hdf5
+    # Through a Python file HDF5 reports a full disk as an exception; with its own driver it cannot close the file any more.
+    with atomic_write(path, "w+b") as file, _named_errors(path), h5py.File(file, "w") as hdf5:
+        yield hdf5
 
 
 @contextlib.contextmanager
