@@ -18,6 +18,7 @@ help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
 
 setup: $(VENV)/.ready ## make the environment, or bring it up to date
+	@echo "==> $(VENV) is ready"
 
 demo: $(VENV)/.ready ## train a small network on handwritten digits and show the whole path
 	@echo "==> Demo: python -m torchkeras demo"
@@ -48,7 +49,7 @@ bench: $(VENV)/.ready-bench ## compare speed with other training loops, by ratio
 clean: ## remove the environment, caches and everything that was built
 	@echo "==> Removing $(VENV), caches, builds, logs and the demo's output"
 	@rm -rf "$(VENV)" build dist logs demo .pytest_cache .mypy_cache .ruff_cache .hypothesis ./*.egg-info
-	@find torchkeras tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . \( -path ./.git -o -path ./.venv \) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first Python that runs, is new enough and can make an environment (Debian splits that off as python3-venv).
 $(BIN)/python:
