@@ -90,6 +90,15 @@ TABLE: Final[dict[str, Row]] = {
     # data tools
     "to_categorical.flat": Row(False, False, "to_categorical gives two axes whatever the labels' shape", keras1=True),
     "tokenizer.counts_anew": Row(False, False, "Tokenizer.fit_on_* forgets the documents counted before", keras1=True),
+    # backend
+    "backend.batch_dot": Row("matmul", "contract", "K.batch_dot: a batch matrix product, or a product along one axis of each"),
+    "backend.logical_dtype": Row("bool", "bool", "type of what K.any and K.all give", keras1="uint8"),
+    "backend.moving_average": Row("debiased", "plain", "K.moving_average_update: zero-debiased, or plain", keras1="plain"),
+    "backend.switch_vector": Row("rows", "last_axis", "K.switch by a vector: chooses rows, or lines up with the last axis"),
+    "backend.fixed_phase": Row("everywhere", "outside", "K.set_learning_phase rules inside of layers too, or where no layer does"),
+    "backend.ctc_epsilon": Row(None, None, "added to probabilities by K.ctc_*; None is epsilon()", keras1=1e-8),
+    "backend.ctc_width": Row("longest", "steps", "width of what K.ctc_decode gives: the longest text, or the number of steps"),
+    "backend.argument_order": Row("keras2", "keras2", "order of the arguments of K functions whose signatures Keras 2 changed", keras1="keras1"),
     # progress bar
     "progbar.form": Row("keras2", "tf.keras", "text of the progress bar", keras1="keras1"),
     "progbar.in_place": Row("terminal", "posix", "when the bar overwrites itself: on a terminal, on any POSIX system, always", keras1="always"),
@@ -97,6 +106,7 @@ TABLE: Final[dict[str, Row]] = {
     "optimizer.rate_name": Row("lr", "learning_rate", "name of the rate in configs"),
     "optimizer.epsilon": Row(None, 1e-7, "default of epsilon; None is the global epsilon()", keras1=1e-8),
     "optimizer.sgd_always_velocity": Row(True, False, "SGD keeps a velocity even without momentum"),
+    "optimizer.adam_has_amsgrad": Row(True, True, "Adam's config has amsgrad even where it is off", keras1=False),
     "optimizer.adam_always_vhat": Row(True, False, "lists of Adam's state have a place for vhat even without amsgrad", keras1=False),
     "optimizer.rate.small": Row(0.002, 0.001, "default rate of Adamax and Nadam"),
     "optimizer.rate.adagrad": Row(0.01, 0.001, "default rate of Adagrad"),

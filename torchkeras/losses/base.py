@@ -19,13 +19,19 @@ from torchkeras.losses.regression import cosine_proximity
 LossFunction = Callable[..., Any]
 L = TypeVar("L", bound="Loss")
 
-# Keyword arguments of loss functions that a release decides.
-_RELEASE_ARGUMENTS: dict[LossFunction, dict[str, str]] = {
-    hinge: {"convert_labels": "loss.hinge_converts_labels"},
-    squared_hinge: {"convert_labels": "loss.hinge_converts_labels"},
-    binary_crossentropy: {"clip": "loss.binary_clip"},
-    cosine_proximity: {"averaged": "loss.cosine_averaged"},
-}
+# Keyword arguments of functions that a release decides, with their rows in the table of generations.
+_RELEASE_ARGUMENTS: dict[LossFunction, dict[str, str]] = {}
+
+
+def decided_by_release(function: LossFunction, **rows: str) -> None:
+    """Say which keyword arguments of a function of (y_true, y_pred) the table of generations decides, by which rows."""
+    _RELEASE_ARGUMENTS[function] = rows
+
+
+decided_by_release(hinge, convert_labels="loss.hinge_converts_labels")
+decided_by_release(squared_hinge, convert_labels="loss.hinge_converts_labels")
+decided_by_release(binary_crossentropy, clip="loss.binary_clip")
+decided_by_release(cosine_proximity, averaged="loss.cosine_averaged")
 
 
 def bind_release(function: LossFunction) -> LossFunction:
