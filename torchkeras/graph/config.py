@@ -106,9 +106,8 @@ def build_graph(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
             else:
                 later.append((name, index, node))
         if len(later) == len(waiting):
-            raise ValueError(
-                f"The config of model {config.get('name')!r} cannot be built: layers {sorted({n for n, *_ in later})} wait for inputs that nothing makes."
-            )
+            stuck = sorted({name for name, *_ in later})
+            raise ValueError(f"The config of model {config.get('name')!r} cannot be built: layers {stuck} wait for inputs that nothing makes.")
         waiting = later
     inputs = [made[tuple(reference)] for reference in _reference_list(config["input_layers"])]  # type: ignore[index]
     outputs_ = [made[tuple(reference)] for reference in _reference_list(config["output_layers"])]  # type: ignore[index]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torchkeras import config, generations
+from torchkeras import generations
 from torchkeras.graph import record as records
 from torchkeras.graph.plan import Plan
 from torchkeras.graph.summary import print_summary
@@ -149,7 +149,7 @@ class Network(Layer):
         stop_watching()
         for number, dtype in enumerate(self._to_float):
             if dtype is not None and not flat[number].is_floating_point():
-                flat[number] = flat[number].to(dtype if not config.floatx() != "float32" else config.float_dtype())
+                flat[number] = flat[number].to(dtype)
         if self._loss_layers:
             self.clear_losses()
         with self.mode(training) if training is not None else _nothing:
@@ -317,7 +317,7 @@ class Network(Layer):
         names: list[str] = []
         for key in self._graph().output_keys:
             name = name_of(self._modules[key])
-            number = sum(1 for known in names if known == name or known.startswith(f"{name}_") and known[len(name) + 1 :].isdigit())
+            number = sum(1 for known in names if known == name or (known.startswith(f"{name}_") and known[len(name) + 1 :].isdigit()))
             names.append(f"{name}_{number}" if number and name in names else name)
         return names
 
@@ -361,9 +361,7 @@ class Network(Layer):
             ValueError: the model is not built.
         """
         if not self.built:
-            raise ValueError(
-                f"Model '{self.name}' has not yet been built. Build it first by calling it on data, by fit(), or by giving the first layer an input_shape."
-            )
+            raise ValueError(f"Model '{self.name}' has not been built yet. Call it on data or by fit(), or give the first layer an input_shape.")
         print_summary(self, line_length, positions, print_fn)
 
 

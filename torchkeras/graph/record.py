@@ -134,7 +134,7 @@ def sorted_nodes(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple
         node_depth[id(node)] = layer_depth[node.layer] = depth
         for source in node.inputs:
             producer = _producer(source)
-            if producer is not None and id(source) not in given or producer is not None and not producer.inputs:
+            if (producer is not None and id(source) not in given) or (producer is not None and not producer.inputs):
                 node_depth[id(producer)] = max(depth + 1, node_depth.get(id(producer), 0))
     for tensor in inputs:
         producer = _producer(tensor)

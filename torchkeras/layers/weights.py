@@ -166,7 +166,7 @@ class Weighted(nn.Module):
             torch_dtype = getattr(torch, torch_dtype)
         if initializer is None:
             initializer = "glorot_uniform" if torch_dtype.is_floating_point else "zeros"
-        with real_tensors(), torch.no_grad():
+        with real_tensors(), torch.inference_mode(False), torch.no_grad():
             value = torch.as_tensor(initializers.get(initializer)(spec.shape, dtype=torch_dtype))
             stored = spec.layout.to_torch(value.to(torch_dtype)).to(self._build_device or torch.get_default_device())
             if stored.is_inference():

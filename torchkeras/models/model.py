@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from torchkeras.callbacks.history import History
+from torchkeras.callbacks.progbar_logger import ProgbarLogger
 from torchkeras.graph.config import build_graph, graph_config
-from torchkeras.graph.network import Network
 from torchkeras.layers.base import layer_registry
+from torchkeras.training.trainer import Trainer
 
 
 @layer_registry.add("Functional")
-class Model(Network):
+class Model(Trainer):
     """A graph of layers, or a subclass with its own `call`, with `compile / fit / evaluate / predict`.
 
     Args:
@@ -29,7 +31,7 @@ class Model(Network):
         """
         if not self.is_graph_network:
             raise NotImplementedError(
-                f"Model '{self.name}' is subclassed: its call() is code, not data. Write get_config(), or save weights only (save_weights, state_dict)."
+                f"Model '{self.name}' is subclassed: its call() is code, not data. Write get_config(), or save its weights only."
             )
         return graph_config(self)
 
@@ -40,3 +42,6 @@ class Model(Network):
             return cls(**config)
         inputs, outputs = build_graph(config, custom_objects)
         return cls(inputs=inputs, outputs=outputs, name=config.get("name"), trainable=config.get("trainable", True))
+
+    def _standard_callbacks(self, verbose: int, steps: int) -> tuple[Any, list[Any]]:
+        return History(), [ProgbarLogger(verbose=verbose)] if verbose else []

@@ -105,7 +105,7 @@ class Sequential(Model):
     def _one_output(self, layer: nn.Module, output: Any) -> KerasTensor:
         if not isinstance(output, KerasTensor):
             raise ValueError(
-                f"All layers in a Sequential model should have a single output tensor, but '{name_of(layer)}' gives {shape_of(output)}. Use the functional API."
+                f"Layers in a Sequential model give one tensor, but '{name_of(layer)}' gives {shape_of(output)}. Use the functional API."
             )
         return output
 

@@ -1,0 +1,179 @@
+"""Callbacks on Ignite: the one table that says which hook runs at which event."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from torchkeras.training.logs import Logs
+
+if TYPE_CHECKING:
+    from ignite.engine import Engine
+
+# hook -> older or alternative names that mean the same
+HOOKS: dict[str, tuple[str, ...]] = {
+    "on_train_begin": (),
+    "on_train_end": (),
+    "on_epoch_begin": (),
+    "on_epoch_end": (),
+    "on_train_batch_begin": ("on_batch_begin",),
+    "on_train_batch_end": ("on_batch_end",),
+    "on_test_begin": (),
+    "on_test_end": (),
+    "on_test_batch_begin": (),
+    "on_test_batch_end": (),
+    "on_predict_begin": (),
+    "on_predict_end": (),
+    "on_predict_batch_begin": (),
+    "on_predict_batch_end": (),
+}
+
+
+def does_nothing(hook: Any) -> bool:
+    """Whether a hook is the empty one of the base class."""
+    return getattr(getattr(hook, "__func__", hook), "does_nothing", False)
+
+
+class CallbackList:
+    """Callbacks as one; a hook that nobody wrote costs nothing.
+
+    Args:
+        callbacks: The callbacks, in the order in which they run.
+        model: The model they see as `self.model`.
+        params: What they see as `self.params`.
+
+    Source: Keras 2.2.4 `keras.callbacks.CallbackList`.
+    """
+
+    def __init__(self, callbacks: Iterable[Any] = (), model: Any = None, params: dict[str, Any] | None = None) -> None:
+        self.callbacks = list(callbacks)
+        self.model, self.params = model, params or {}
+        if model is not None:
+            self.set_model(model)
+        if params is not None:
+            self.set_params(params)
+
+    def append(self, callback: Any) -> None:
+        """Add a callback at the end."""
+        self.callbacks.append(callback)
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Tell all callbacks the parameters of the run."""
+        self.params = params
+        for callback in self.callbacks:
+            callback.set_params(params)
+
+    def set_model(self, model: Any) -> None:
+        """Tell all callbacks the model."""
+        self.model = model
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def listeners(self, hook: str) -> list[Callable[..., Any]]:
+        """The methods that do something at a hook."""
+        found = []
+        for callback in self.callbacks:
+            method = getattr(callback, hook, None)
+            if method is not None and not does_nothing(method):
+                found.append(method)
+                continue
+            for other in HOOKS.get(hook, ()):
+                method = getattr(callback, other, None)
+                if method is not None and not does_nothing(method):
+                    found.append(method)
+        return found
+
+    def call(self, hook: str, *args: Any) -> None:
+        """Run a hook of all callbacks."""
+        for listener in self.listeners(hook):
+            listener(*args)
+
+    def __iter__(self) -> Any:
+        return iter(self.callbacks)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in HOOKS or any(name in others for others in HOOKS.values()):
+            return lambda *args, **kwargs: self.call(name, *args, **kwargs)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def is_keras_callback(thing: Any) -> bool:
+    """Whether a thing has Keras' hooks."""
+    return not inspect.isclass(thing) and hasattr(thing, "set_model") and hasattr(thing, "on_epoch_end")
+
+
+def split_callbacks(callbacks: Any) -> tuple[list[Any], list[Any]]:
+    """Keras callbacks, and the rest: Ignite handlers.
+
+    Raises:
+        TypeError: something that is neither.
+    """
+    given = (
+        list(callbacks) if isinstance(callbacks, (list, tuple)) else list(callbacks.callbacks) if isinstance(callbacks, CallbackList) else [callbacks]
+    )
+    keras, handlers = [], []
+    for callback in given:
+        if callback is None:
+            continue
+        if is_keras_callback(callback):
+            keras.append(callback)
+        elif hasattr(callback, "attach") or callable(callback):
+            handlers.append(callback)
+        else:
+            raise TypeError(f"callbacks takes Keras callbacks and Ignite handlers, but got {callback!r}, which has neither their hooks nor attach().")
+    return keras, handlers
+
+
+def bind(
+    engine: Engine, callbacks: CallbackList, batch_logs: Callable[[], dict[str, Any]], prefix: str, extra: Callable[[], dict[str, Any]]
+) -> list[Any]:
+    """Bind the batch hooks of callbacks to an engine's events.
+
+    Args:
+        engine: The engine that runs batches.
+        callbacks: Whose hooks.
+        batch_logs: Gives the values of a batch, as tensors.
+        prefix: "train", "test" or "predict".
+        extra: What the logs have beside the values.
+
+    Returns:
+        Handles to remove the bindings with.
+    """
+    from ignite.engine import Events
+
+    handles = []
+    begin, end = callbacks.listeners(f"on_{prefix}_batch_begin"), callbacks.listeners(f"on_{prefix}_batch_end")
+
+    def step() -> int:
+        length = engine.state.epoch_length
+        return (engine.state.iteration - 1) % length if length else engine.state.iteration - 1
+
+    if begin:
+
+        def run_begin() -> None:
+            number, logs = step(), extra()
+            for listener in begin:
+                listener(number, logs)
+
+        handles.append(engine.add_event_handler(Events.ITERATION_STARTED, run_begin))
+    if end:
+
+        def run_end() -> None:
+            number, logs = step(), Logs(batch_logs, **extra())
+            for listener in end:
+                listener(number, logs)
+
+        handles.append(engine.add_event_handler(Events.ITERATION_COMPLETED, run_end))
+    return handles
+
+
+def attach_handlers(engine: Engine, handlers: Sequence[Any]) -> None:
+    """Attach Ignite handlers that were passed as callbacks: by their `attach`, or to the end of each epoch."""
+    from ignite.engine import Events
+
+    for handler in handlers:
+        if hasattr(handler, "attach"):
+            handler.attach(engine)
+        else:
+            engine.add_event_handler(Events.EPOCH_COMPLETED, handler)
