@@ -1,4 +1,4 @@
-"""Adam and its AMSGrad variant, in Keras' form."""
+"""Adam, with AMSGrad, and Adamax, in Keras' form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.generations import BY_GENERATION
+from torchkeras.generations import BY_GENERATION, choose, resolve
 from torchkeras.optimizers.base import Optimizer, keras_arguments, resolve_epsilon
 from torchkeras.optimizers.buckets import Bucket
 from torchkeras.optimizers.hyper import Hyper
@@ -32,6 +32,8 @@ class Adam(Optimizer):
     Source: Kingma & Ba (2014), the form before section 2.1; Reddi et al. (2018) for `amsgrad`.
     """
 
+    slots = {"m": "exp_avg", "v": "exp_avg_sq", "vhat": "max_exp_avg_sq"}
+    placed = frozenset({"vhat"})
     config_keys = ("decay", "beta_1", "beta_2", "epsilon", "amsgrad")
     keras2_config_keys = ("beta_1", "beta_2", "decay", "epsilon", "amsgrad")
 
@@ -53,11 +55,11 @@ class Adam(Optimizer):
     ) -> None:
         hypers = {"beta_1": float(beta_1), "beta_2": float(beta_2), "epsilon": resolve_epsilon(epsilon), "amsgrad": bool(amsgrad)}
         super().__init__(name, learning_rate, hypers, **kwargs)
+        self._shows_amsgrad: bool = choose("optimizer.adam_has_amsgrad")
 
     def state_keys(self, group: Mapping[str, Any]) -> dict[str, str]:
         """The moments; with `amsgrad` also the largest second one."""
-        keys = {"m": "exp_avg", "v": "exp_avg_sq"}
-        return {**keys, "vhat": "max_exp_avg_sq"} if group["amsgrad"] else keys
+        return {slot: key for slot, key in self.slots.items() if slot != "vhat" or group["amsgrad"]}
 
     def update(self, bucket: Bucket, grads: list[Tensor], iteration: int) -> None:
         """One fused pass where memory layouts allow it, else list operations."""
@@ -65,30 +67,105 @@ class Adam(Optimizer):
         beta_1, beta_2 = number(group["beta_1"]), number(group["beta_2"])
         correction = math.sqrt(1.0 - number(beta_2 ** (iteration + 1))) / (1.0 - number(beta_1 ** (iteration + 1)))
         rate = self.rate(bucket, iteration) * correction
-        largest = states["max_exp_avg_sq"] if group["amsgrad"] else []
+        amsgrad = group["amsgrad"]
+        means, squares = states["exp_avg"], states["exp_avg_sq"]
+        largest = self.states(bucket, "max_exp_avg_sq") if amsgrad else []
         if bucket.fused:
             # At step infinity torch's own bias correction is 1, which leaves exactly Keras' rule.
             torch._fused_adam_(
                 bucket.params,
                 grads,
-                states["exp_avg"],
-                states["exp_avg_sq"],
+                means,
+                squares,
                 largest,
-                [bucket.endless_step] * len(grads),
+                bucket.steps(math.inf),
                 lr=rate,
                 beta1=beta_1,
                 beta2=beta_2,
                 weight_decay=0.0,
                 eps=group["epsilon"],
-                amsgrad=group["amsgrad"],
+                amsgrad=amsgrad,
                 maximize=False,
             )
             return
-        torch._foreach_lerp_(states["exp_avg"], grads, 1.0 - beta_1)
-        torch._foreach_mul_(states["exp_avg_sq"], beta_2)
-        torch._foreach_addcmul_(states["exp_avg_sq"], grads, grads, 1.0 - beta_2)
-        if group["amsgrad"]:
-            torch._foreach_maximum_(largest, states["exp_avg_sq"])
-        roots = torch._foreach_sqrt(largest if group["amsgrad"] else states["exp_avg_sq"])
+        torch._foreach_lerp_(means, grads, 1.0 - beta_1)
+        torch._foreach_mul_(squares, beta_2)
+        torch._foreach_addcmul_(squares, grads, grads, 1.0 - beta_2)
+        if amsgrad:
+            torch._foreach_maximum_(largest, squares)
+        roots = list(torch._foreach_sqrt(largest if amsgrad else squares))
         torch._foreach_add_(roots, group["epsilon"])
-        torch._foreach_addcdiv_(bucket.params, states["exp_avg"], roots, -rate)
+        torch._foreach_addcdiv_(bucket.params, means, roots, -rate)
+
+    def get_config(self) -> dict[str, Any]:
+        """The hyper-parameters under the names that the release has; Keras 1 has no `amsgrad`."""
+        config = super().get_config()
+        if not self._shows_amsgrad and not config["amsgrad"]:
+            del config["amsgrad"]
+        return config
+
+
+class Adamax(Optimizer):
+    """Adam with the largest gradient in place of the second moment.
+
+    `m = b1 m + (1 - b1) g; u = max(b2 u, |g|); w -= rate / (1 - b1^t) m / (u + epsilon)`. Of a sparse gradient only the rows seen change.
+
+    Args:
+        learning_rate: Rate per update, or a schedule; also `lr`. 0.001, in Keras 2.2.4 0.002.
+        beta_1: Decay of the first moment, 0-1.
+        beta_2: Decay of the largest gradient, 0-1.
+        epsilon: Added to the divisor; `None` is the global `epsilon()`.
+        name: Name in configs.
+        **kwargs: `decay`, `clipnorm`, `clipvalue`, `global_clipnorm`.
+
+    Source: Kingma & Ba (2014), section 7.
+    """
+
+    slots = {"m": "exp_avg", "v": "exp_inf"}
+    config_keys = ("decay", "beta_1", "beta_2", "epsilon")
+    keras2_config_keys = ("beta_1", "beta_2", "decay", "epsilon")
+
+    beta_1 = Hyper("beta_1")
+    beta_2 = Hyper("beta_2")
+    epsilon = Hyper("epsilon")
+
+    @keras_arguments("lr", "beta_1", "beta_2", "epsilon", "decay")
+    def __init__(
+        self,
+        learning_rate: Any = BY_GENERATION,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float | None = BY_GENERATION,
+        name: str = "Adamax",
+        **kwargs: Any,
+    ) -> None:
+        hypers = {"beta_1": float(beta_1), "beta_2": float(beta_2), "epsilon": resolve_epsilon(epsilon)}
+        super().__init__(name, resolve(learning_rate, "optimizer.rate.small"), hypers, **kwargs)
+
+    def _corrected_rate(self, bucket: Bucket, beta_1: float, iteration: int) -> float:
+        return self.rate(bucket, iteration) / (1.0 - bucket.number(beta_1 ** (iteration + 1)))
+
+    def update(self, bucket: Bucket, grads: list[Tensor], iteration: int) -> None:
+        """List operations."""
+        beta_1, beta_2 = bucket.number(bucket.group["beta_1"]), bucket.number(bucket.group["beta_2"])
+        means, sizes = bucket.states["exp_avg"], bucket.states["exp_inf"]
+        torch._foreach_lerp_(means, grads, 1.0 - beta_1)
+        torch._foreach_mul_(sizes, beta_2)
+        torch._foreach_maximum_(sizes, torch._foreach_abs(grads))
+        divisors = torch._foreach_add(sizes, bucket.group["epsilon"])
+        torch._foreach_addcdiv_(bucket.params, means, divisors, -self._corrected_rate(bucket, beta_1, iteration))
+
+    def update_rows(self, bucket: Bucket, rows: Tensor, values: Tensor, iteration: int) -> None:
+        """Only the rows seen change, states included."""
+        beta_1, beta_2 = bucket.number(bucket.group["beta_1"]), bucket.number(bucket.group["beta_2"])
+        grad = bucket.summed(rows, values)
+        (means,), (sizes,) = bucket.states["exp_avg"], bucket.states["exp_inf"]
+        mean = means.index_select(0, rows).mul_(beta_1).add_(grad, alpha=1.0 - beta_1)
+        size = torch.maximum(sizes.index_select(0, rows).mul_(beta_2), grad.abs())
+        means.index_copy_(0, rows, mean)
+        sizes.index_copy_(0, rows, size)
+        bucket.move(rows, mean.div_(size.add_(bucket.group["epsilon"])).mul_(-self._corrected_rate(bucket, beta_1, iteration)))
+
+    def sparse_differs(self) -> bool:
+        """Always: rows that are not seen stay as they are."""
+        return True

@@ -11,17 +11,20 @@ from torch import Tensor
 class Clipping:
     """What an optimizer bounds before it updates: norms first, then values.
 
+    Of a sparse gradient the entries count as they came, a repeated row more than once, as tf.keras has it;
+    where `norm_of_all`, they are added up first, as in Keras 2.2.4.
+
     Args:
         clipnorm: Largest L2 norm: of all gradients together where `norm_of_all`, else of each by itself.
         clipvalue: Largest size of an entry.
         global_clipnorm: Largest L2 norm of all gradients together, in every release.
         norm_of_all: Which of the two meanings `clipnorm` has.
 
-    Source: Keras 2.2.4 (`clipnorm` over all gradients, off at 0), tf.keras 2.4.0 (each gradient).
+    Source: Keras 2.2.4 (`clipnorm` over all gradients; 0 switches both off), tf.keras 2.4.0 (each gradient).
     """
 
     def __init__(
-        self, clipnorm: float | None = None, clipvalue: float | None = None, global_clipnorm: float | None = None, norm_of_all: bool = False
+        self, clipnorm: float | None = None, clipvalue: float | None = None, global_clipnorm: float | None = None, *, norm_of_all: bool = False
     ) -> None:
         self.clipnorm = clipnorm
         self.clipvalue = clipvalue
@@ -34,34 +37,26 @@ class Clipping:
         return not (self.clipnorm is None and self.clipvalue is None and self.global_clipnorm is None)
 
     def __call__(self, gradients: Sequence[list[Tensor]]) -> list[list[Tensor]]:
-        """New gradients within the bounds, in the lists they came in."""
-        lists = [list(grads) for grads in gradients]
-        if self.clipnorm is not None:
-            if not self.norm_of_all:
-                lists = [clip_each(grads, self.clipnorm) for grads in lists]
-            elif self.clipnorm > 0:
-                lists = clip_together(lists, self.clipnorm)
+        """New gradients within the bounds, in the lists they came in; those given are left as they are."""
+        if self.norm_of_all:
+            gradients = [[grad.coalesce() if grad.is_sparse else grad for grad in grads] for grads in gradients]
+        values = [[grad._values() if grad.is_sparse else grad for grad in grads] for grads in gradients]
+        if self.clipnorm is not None and not self.norm_of_all:
+            values = [clip_each(grads, self.clipnorm) for grads in values]
+        elif self.clipnorm:
+            values = clip_together(values, self.clipnorm)
         if self.global_clipnorm is not None:
-            lists = clip_together(lists, self.global_clipnorm)
+            values = clip_together(values, self.global_clipnorm)
         if self.clipvalue is not None and (self.clipvalue > 0 or not self.norm_of_all):
-            lists = [clip_values(grads, self.clipvalue) for grads in lists]
-        return lists
+            values = [clip_values(grads, self.clipvalue) for grads in values]
+        return [[_like(grad, new) for grad, new in zip(*pair, strict=True)] for pair in zip(gradients, values, strict=True)]
 
 
-def _values(grads: Sequence[Tensor]) -> list[Tensor]:
-    """The entries of each gradient: of a sparse one those it has."""
-    return [grad.coalesce().values() if grad.is_sparse else grad for grad in grads]
-
-
-def _with_values(grads: Sequence[Tensor], values: Sequence[Tensor]) -> list[Tensor]:
-    """Gradients like `grads` with other entries."""
-    made = []
-    for grad, value in zip(grads, values, strict=True):
-        if grad.is_sparse:
-            grad = grad.coalesce()
-            value = torch.sparse_coo_tensor(grad.indices(), value, grad.shape, is_coalesced=True, check_invariants=False)
-        made.append(value)
-    return made
+def _like(grad: Tensor, values: Tensor) -> Tensor:
+    """A gradient of the same form as `grad` with other entries."""
+    if not grad.is_sparse:
+        return values
+    return torch.sparse_coo_tensor(grad._indices(), values, grad.shape, check_invariants=False)
 
 
 def _ratios(norms: Sequence[Tensor], bound: float) -> list[Tensor]:
@@ -76,24 +71,31 @@ def _ratios(norms: Sequence[Tensor], bound: float) -> list[Tensor]:
 
 def clip_each(grads: list[Tensor], bound: float) -> list[Tensor]:
     """Each gradient scaled to an L2 norm of at most `bound`."""
-    values = _values(grads)
-    ratios = _ratios(torch._foreach_norm(values), bound)
-    return _with_values(grads, torch._foreach_div(values, ratios))
+    return list(torch._foreach_div(grads, _ratios(torch._foreach_norm(grads), bound)))
 
 
-def clip_together(lists: list[list[Tensor]], bound: float) -> list[list[Tensor]]:
+def clip_together(lists: Sequence[list[Tensor]], bound: float) -> list[list[Tensor]]:
     """All gradients scaled by one factor, to a joint L2 norm of at most `bound`."""
-    values = [_values(grads) for grads in lists]
-    norms = [norm for grads in values for norm in torch._foreach_norm(grads)]
+    norms = [norm for grads in lists for norm in torch._foreach_norm(grads)]
     device = norms[0].device
     joint = torch.linalg.vector_norm(torch.stack([norm.to(device, torch.promote_types(norm.dtype, torch.float32)) for norm in norms]))
-    ratio = _ratios([joint], bound)[0]
-    scaled = [torch._foreach_div(grads, ratio.to(grads[0].device, grads[0].dtype)) for grads in values]
-    return [_with_values(grads, new) for grads, new in zip(lists, scaled, strict=True)]
+    (ratio,) = _ratios([joint], bound)
+    return [list(torch._foreach_div(grads, ratio.to(grads[0].device, grads[0].dtype))) for grads in lists]
 
 
 def clip_values(grads: list[Tensor], bound: float) -> list[Tensor]:
     """Every entry within -bound and bound."""
-    new = torch._foreach_clamp_min(_values(grads), -bound)
+    new = list(torch._foreach_clamp_min(grads, -bound))
     torch._foreach_clamp_max_(new, bound)
-    return _with_values(grads, new)
+    return new
+
+
+def clip_norm(g: Tensor, c: float, n: Tensor | float) -> Tensor:
+    """Scale a gradient of norm `n` to the norm `c` where `n` is larger; `c` of 0 or less leaves it.
+
+    Source: `keras.optimizers.clip_norm` (Keras 2.2.4).
+    """
+    if c <= 0:
+        return g
+    norm = torch.as_tensor(n, dtype=g.dtype, device=g.device)
+    return torch.where(norm >= c, g * (c / norm), g)

@@ -113,3 +113,22 @@ class Hyper:
 
     def __set__(self, owner: Optimizer, value: Any) -> None:
         owner.write_hyper(self.key, value)
+
+
+class Bound:
+    """Attribute of an optimizer that reads and writes one bound of its clipping.
+
+    Args:
+        name: Its name in `Clipping`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, owner: Optimizer | None, kind: type) -> Any:
+        return self if owner is None else getattr(owner.clipping, self.name)
+
+    def __set__(self, owner: Optimizer, value: float | None) -> None:
+        if value is not None and not float(value) >= 0:
+            raise ValueError(f"{type(owner).__name__} takes a {self.name} of at least 0, but got {value!r}.")
+        setattr(owner.clipping, self.name, value)

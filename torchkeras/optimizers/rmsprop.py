@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,8 +36,11 @@ class RMSprop(Optimizer):
     Source: Hinton (2012), lecture 6; Keras 2.2.4 and tf.keras 2.4.0 `RMSprop`.
     """
 
+    slots = {"rms": "square_avg", "momentum": "momentum_buffer", "mg": "grad_avg"}
+    keras2_numbers = ()
     config_keys = ("decay", "rho", "momentum", "epsilon", "centered")
     keras2_config_keys = ("rho", "decay", "epsilon")
+    keras2_extras = {"momentum": 0.0, "centered": False}
 
     rho = Hyper("rho")
     momentum = Hyper("momentum")
@@ -61,18 +65,14 @@ class RMSprop(Optimizer):
 
     def state_keys(self, group: Mapping[str, Any]) -> dict[str, str]:
         """The mean square, and what momentum and centring need."""
-        keys = {"rms": "square_avg"}
-        if group["momentum"]:
-            keys["momentum"] = "momentum_buffer"
-        if group["centered"]:
-            keys["mg"] = "grad_avg"
-        return keys
+        needed = {"rms": True, "momentum": group["momentum"], "mg": group["centered"]}
+        return {slot: key for slot, key in self.slots.items() if needed[slot]}
 
     def update(self, bucket: Bucket, grads: list[Tensor], iteration: int) -> None:
         """One fused pass for the plain rule where memory layouts allow it, else list operations."""
-        group, states, params = bucket.group, bucket.states, bucket.params
+        group, params = bucket.group, bucket.params
         rate, rho, epsilon = self.rate(bucket, iteration), bucket.number(group["rho"]), group["epsilon"]
-        squares = states["square_avg"]
+        squares = bucket.states["square_avg"]
         if bucket.fused and not group["momentum"] and not group["centered"]:
             # The plain rule is Adam without a first moment: beta1 = 0 sets the moment to the gradient, so the gradient can stand for it.
             torch._fused_adam_(
@@ -81,7 +81,7 @@ class RMSprop(Optimizer):
                 grads,
                 squares,
                 [],
-                [bucket.endless_step] * len(grads),
+                bucket.steps(math.inf),
                 lr=rate,
                 beta1=0.0,
                 beta2=rho,
@@ -93,20 +93,44 @@ class RMSprop(Optimizer):
             return
         torch._foreach_mul_(squares, rho)
         torch._foreach_addcmul_(squares, grads, grads, 1.0 - rho)
+        roots = squares
         if group["centered"]:
-            means = states["grad_avg"]
+            means = self.states(bucket, "grad_avg")
             torch._foreach_lerp_(means, grads, 1.0 - rho)
-            spread = torch._foreach_addcmul(squares, means, means, -1.0)
-        else:
-            spread = torch._foreach_mul(squares, 1.0)
-        if group["momentum"]:
-            torch._foreach_add_(spread, epsilon)
-            torch._foreach_sqrt_(spread)
-            changes = states["momentum_buffer"]
-            torch._foreach_mul_(changes, bucket.number(group["momentum"]))
-            torch._foreach_addcdiv_(changes, grads, spread, rate)
-            torch._foreach_sub_(params, changes)
-        else:
-            torch._foreach_sqrt_(spread)
-            torch._foreach_add_(spread, epsilon)
-            torch._foreach_addcdiv_(params, grads, spread, -rate)
+            roots = list(torch._foreach_addcmul(squares, means, means, -1.0))
+        if not group["momentum"]:
+            roots = list(torch._foreach_sqrt(roots))
+            torch._foreach_add_(roots, epsilon)
+            torch._foreach_addcdiv_(params, grads, roots, -rate)
+            return
+        roots = list(torch._foreach_add(roots, epsilon))
+        torch._foreach_sqrt_(roots)
+        changes = self.states(bucket, "momentum_buffer")
+        torch._foreach_mul_(changes, bucket.number(group["momentum"]))
+        torch._foreach_addcdiv_(changes, grads, roots, rate)
+        torch._foreach_sub_(params, changes)
+
+    def update_rows(self, bucket: Bucket, rows: Tensor, values: Tensor, iteration: int) -> None:
+        """With momentum, only the rows seen change, states included; without, the dense rule."""
+        group = bucket.group
+        if not group["momentum"]:
+            super().update_rows(bucket, rows, values, iteration)
+            return
+        rate, rho = self.rate(bucket, iteration), bucket.number(group["rho"])
+        grad = bucket.summed(rows, values)
+        (squares,), (changes,) = bucket.states["square_avg"], self.states(bucket, "momentum_buffer")
+        square = squares.index_select(0, rows).mul_(rho).addcmul_(grad, grad, value=1.0 - rho)
+        squares.index_copy_(0, rows, square)
+        if group["centered"]:
+            (means,) = self.states(bucket, "grad_avg")
+            mean = means.index_select(0, rows).mul_(rho).add_(grad, alpha=1.0 - rho)
+            means.index_copy_(0, rows, mean)
+            square = square.addcmul(mean, mean, value=-1.0)
+        root = square.add(group["epsilon"]).sqrt_()
+        change = changes.index_select(0, rows).mul_(bucket.number(group["momentum"])).addcdiv_(grad, root, value=rate)
+        changes.index_copy_(0, rows, change)
+        bucket.move(rows, change.neg())
+
+    def sparse_differs(self) -> bool:
+        """With momentum: rows that are not seen stay as they are."""
+        return bool(self.read_hyper("momentum")) or super().sparse_differs()

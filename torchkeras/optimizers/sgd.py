@@ -34,6 +34,8 @@ class SGD(Optimizer):
     Source: Keras 2.2.4 and tf.keras 2.4.0 `SGD`; Sutskever et al. (2013) for `nesterov`.
     """
 
+    slots = {"momentum": "momentum_buffer"}
+    placed = frozenset({"momentum"})
     config_keys = ("decay", "momentum", "nesterov")
     keras2_config_keys = ("momentum", "decay", "nesterov")
 
@@ -49,19 +51,19 @@ class SGD(Optimizer):
 
     def state_keys(self, group: Mapping[str, Any]) -> dict[str, str]:
         """The velocity, where there is momentum; Keras 2.2.4 always has it."""
-        return {"momentum": "momentum_buffer"} if group["momentum"] or self._always_velocity else {}
+        return self.slots if group["momentum"] or self._always_velocity else {}
 
     def update(self, bucket: Bucket, grads: list[Tensor], iteration: int) -> None:
         """One fused pass where memory layouts allow it, else list operations."""
         group, params = bucket.group, bucket.params
         rate = self.rate(bucket, iteration)
-        momentum = bucket.number(group["momentum"])
-        velocities = bucket.states.get("momentum_buffer")
-        if velocities is None:
+        if not group["momentum"] and not self._always_velocity:
             torch._foreach_add_(params, grads, alpha=-rate)
-        elif bucket.fused:
+            return
+        velocities = self.states(bucket, "momentum_buffer")
+        momentum, nesterov = bucket.number(group["momentum"]), group["nesterov"]
+        if bucket.fused:
             # torch's kernel: v = m v + (1 - dampening) g; w -= lr (nesterov ? g + m v : v). With these arguments it is Keras' rule.
-            nesterov = group["nesterov"]
             torch._fused_sgd_(
                 params,
                 list(torch._foreach_mul(grads, -rate)) if nesterov else grads,
@@ -74,27 +76,27 @@ class SGD(Optimizer):
                 maximize=False,
                 is_first_step=False,
             )
-        else:
-            torch._foreach_mul_(velocities, momentum)
-            torch._foreach_add_(velocities, grads, alpha=-rate)
-            torch._foreach_add_(params, velocities, alpha=momentum if group["nesterov"] else 1.0)
-            if group["nesterov"]:
-                torch._foreach_add_(params, grads, alpha=-rate)
+            return
+        torch._foreach_mul_(velocities, momentum)
+        torch._foreach_add_(velocities, grads, alpha=-rate)
+        torch._foreach_add_(params, velocities, alpha=momentum if nesterov else 1.0)
+        if nesterov:
+            torch._foreach_add_(params, grads, alpha=-rate)
 
-    def update_sparse(self, bucket: Bucket, grad: Tensor, iteration: int) -> None:
+    def update_rows(self, bucket: Bucket, rows: Tensor, values: Tensor, iteration: int) -> None:
         """With momentum, only the rows seen have their velocity decayed and are moved."""
         group, param = bucket.group, bucket.params[0]
         rate = self.rate(bucket, iteration)
-        rows, values = grad.indices()[0], grad.values()
-        velocities = bucket.states.get("momentum_buffer")
-        if velocities is None:
+        if not group["momentum"] and not self._always_velocity:
             param.index_add_(0, rows, values, alpha=-rate)
             return
+        (velocities,) = self.states(bucket, "momentum_buffer")
         momentum = bucket.number(group["momentum"])
-        velocity = velocities[0].index_select(0, rows).mul_(momentum).sub_(values, alpha=rate)
-        velocities[0].index_copy_(0, rows, velocity)
-        param.index_add_(0, rows, velocity.mul(momentum).sub_(values, alpha=rate) if group["nesterov"] else velocity)
+        change = bucket.summed(rows, values).mul_(-rate)
+        velocity = velocities.index_select(0, rows).mul_(momentum).add_(change)
+        velocities.index_copy_(0, rows, velocity)
+        bucket.move(rows, velocity.mul_(momentum).add_(change) if group["nesterov"] else velocity)
 
     def sparse_differs(self) -> bool:
-        """With momentum: rows that are not seen keep their velocity."""
-        return bool(self.read_hyper("momentum"))
+        """With momentum: rows that are not seen keep their velocity and place."""
+        return bool(self.read_hyper("momentum")) or super().sparse_differs()
