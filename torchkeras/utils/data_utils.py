@@ -2,6 +2,16 @@
 
 from torchkeras.utils.archives import ArchiveError, extract_archive
 from torchkeras.utils.download import get_file, validate_file
+from torchkeras.utils.enqueuers import GeneratorEnqueuer, OrderedEnqueuer, SequenceEnqueuer
 from torchkeras.utils.sequence import Sequence
 
-__all__ = ["ArchiveError", "Sequence", "extract_archive", "get_file", "validate_file"]
+__all__ = [
+    "ArchiveError",
+    "GeneratorEnqueuer",
+    "OrderedEnqueuer",
+    "Sequence",
+    "SequenceEnqueuer",
+    "extract_archive",
+    "get_file",
+    "validate_file",
+]
