@@ -26,9 +26,14 @@ NAME = "pretend"
 M = TypeVar("M", bound=nn.Module)
 
 
-class _Hooks(torch._C._acc.PrivateUse1Hooks):  # type: ignore[name-defined, misc]
+class _Module(backend_registration._DummyBackendModule):
     # not available: `torch.accelerator` goes on to say what the machine really has
 
+    def is_available(self) -> bool:
+        return False
+
+
+class _Hooks(torch._C._acc.PrivateUse1Hooks):  # type: ignore[name-defined, misc]
     def is_available(self) -> bool:
         return False
 
@@ -39,19 +44,17 @@ class _Hooks(torch._C._acc.PrivateUse1Hooks):  # type: ignore[name-defined, misc
         return True
 
 
-def pretend_device() -> torch.device:
-    """The device, registered at the first call."""
-    if torch._C._get_privateuse1_backend_name() != NAME:
-        backend_registration._setup_privateuseone_for_python_backend(NAME, hook=_Hooks())
-    return torch.device(NAME, 0)
+# when this file is imported, since autograd counts the devices once, at the first backward pass
+if torch._C._get_privateuse1_backend_name() != NAME:
+    backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=_Module(), hook=_Hooks())
+DEVICE = torch.device(NAME, 0)
 
 
 @contextlib.contextmanager
 def pretending() -> Iterator[torch.device]:
     """Run code on tensors without values; yields the device to put them on. Real tensors are refused."""
-    device = pretend_device()
     with FakeTensorMode(allow_non_fake_inputs=False):
-        yield device
+        yield DEVICE
 
 
 def on_device(module: M, device: torch.device) -> M:
