@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from unittest import mock
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.ops.recurrent_reference import STATES, keras_weights, masked_loop
 from torchkeras.ops import recurrent
-from torchkeras.ops.recurrent import Recurrence, run, weights_from_keras, weights_to_keras
+from torchkeras.ops.recurrent import Recurrence, choice, run, weights_from_keras, weights_to_keras
 
 MODES = ["lstm", "gru", "rnn_tanh", "rnn_relu", "gru_before"]
 EXACT = {"rtol": 1e-9, "atol": 1e-10}  # float64: only the order of sums differs
@@ -76,6 +77,21 @@ masks = st.one_of(
 )
 def test_every_form_is_the_literal_loop(mode, mask, go_backwards, masked_output, seed):
     check(mode, mask, ["auto", "dense", "packed", "scan"], seed, go_backwards=go_backwards, masked_output=masked_output)
+
+
+@settings(max_examples=40, deadline=None)
+@given(mode=st.sampled_from(MODES), mask=masks, go_backwards=st.booleans(), masked_output=st.sampled_from(["output", "state", "zeros"]))
+def test_blocks_are_the_literal_loop(mode, mask, go_backwards, masked_output):
+    """Where a kernel call costs nothing, a block ends wherever a row does."""
+    with mock.patch.object(choice, "CALL_COST", 0):
+        check(mode, mask, ["auto"], go_backwards=go_backwards, masked_output=masked_output)
+
+
+def test_cuts_pay_for_themselves():
+    assert choice.cut_where_it_pays([9, 3, 3, 1], worth=11) == [3, 9]  # saves 6 steps of 3 rows
+    assert choice.cut_where_it_pays([9, 3, 3, 1], worth=18) == [9]
+    assert choice.cut_where_it_pays([9, 3, 3, 1], worth=1) == [1, 3, 9]
+    assert choice.cut_where_it_pays([4, 4, 0, 0], worth=0) == [4]
 
 
 @settings(max_examples=40, deadline=None)
