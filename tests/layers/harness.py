@@ -150,7 +150,7 @@ def same(got: Any, wanted: Any, **tolerances: float) -> None:
 def total(structure: Any) -> Tensor:
     """A scalar that depends on every output, unevenly."""
     parts = [leaf for leaf in flat(structure) if leaf.is_floating_point()]
-    return sum(((part * torch.linspace(0.5, 1.5, part.numel(), dtype=part.dtype, device=part.device).view(part.shape)).sum() for part in parts))  # type: ignore[return-value]
+    return sum((part * torch.linspace(0.5, 1.5, part.numel(), dtype=part.dtype, device=part.device).view(part.shape)).sum() for part in parts)  # type: ignore[return-value]
 
 
 def _shapes(structure: Any) -> list[tuple[int | None, ...]]:
