@@ -108,7 +108,7 @@ def open_archive(path: PathLike) -> Iterator[Archive]:
         except _TooMuch:
             raise LimitError(f"{name}: its list of members is longer than {readable(_DIRECTORY_BYTES)}; a .keras file has three.") from None
         except _LIBRARY_ERRORS as error:
-            raise wrong_kind(name, "a .keras archive", start, size, str(error)) from error
+            raise wrong_kind(name, "a .keras archive", b"PK", start, size, str(error)) from error
         capped.most = None
         with archive:
             _check_members(name, archive, size)

@@ -59,12 +59,13 @@ def kind_of(start: bytes) -> str:
     return next((words for beginning, words in _BEGINNINGS if start.startswith(beginning)), "")
 
 
-def wrong_kind(name: str, wanted: str, start: bytes, size: int, reason: str = "") -> DamagedFileError:
+def wrong_kind(name: str, wanted: str, magic: bytes, start: bytes, size: int, reason: str = "") -> DamagedFileError:
     """The error for a file that is not of the kind wanted.
 
     Args:
         name: The file.
         wanted: The kind, such as "an HDF5 file".
+        magic: How files of that kind begin.
         start: The file's first bytes.
         size: Its length in bytes.
         reason: What the reader said.
@@ -72,10 +73,10 @@ def wrong_kind(name: str, wanted: str, start: bytes, size: int, reason: str = ""
     found = kind_of(start)
     if size == 0:
         what = "the file is empty"
-    elif found and found != wanted:
-        what = f"it looks like {found}"
-    elif found:
+    elif start.startswith(magic):
         what = f"the file is cut short or damaged ({size:,} bytes long)"
+    elif found:
+        what = f"it looks like {found}"
     else:
         what = f"it begins with {start[:8]!r}"
     return DamagedFileError(f"{name} cannot be read as {wanted}: {what}." + (f" ({reason})" if reason else ""))

@@ -78,7 +78,7 @@ def open_safely(source: PathLike | bytes | io.BytesIO, name: str | None = None) 
     try:
         file = h5.h5py.File(handle, "r")
     except _LIBRARY_ERRORS as error:
-        raise wrong_kind(name, "an HDF5 file", _start(content), size, _first_line(error)) from error
+        raise wrong_kind(name, "an HDF5 file", b"\x89HDF", _start(content), size, _first_line(error)) from error
     try:
         owner = Source(name, file, size, content)
         with owner.guard("its root group"):

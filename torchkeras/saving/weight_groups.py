@@ -46,12 +46,13 @@ def write_weight_groups(group: h5py.Group, layers: Sequence[tuple[str, Arrays]],
         ValueError: a name that HDF5 cannot hold inside the group, two layers of one name, or names that
             collide, such as a layer "a" with a weight "b" beside a layer "a/b".
     """
-    names = [name for name, _ in layers]
-    for name in names:
+    seen: set[str] = set()
+    for name, _ in layers:
         check_name(name, "layer")
-        if names.count(name) > 1:
+        if name in seen:
             raise ValueError(f"Two layers are called {name!r}; a file needs a name for each. Give one of them another `name`.")
-    write_names(group, "layer_names", names)
+        seen.add(name)
+    write_names(group, "layer_names", [name for name, _ in layers])
     write_text(group, "backend", backend)
     write_text(group, "keras_version", keras_version)
     for name, arrays in layers:
