@@ -173,7 +173,7 @@ def deserialize_object(identifier: Any, registry: Registry, custom_objects: Mapp
         if hasattr(found, "from_config"):
             with custom_object_scope(custom_objects or {}):
                 return found.from_config(config)
-        return found(**config) if inspect.isclass(found) else found
+        return found(**config) if inspect.isclass(found) else found  # type: ignore[arg-type]
     if inspect.isclass(identifier):
         return identifier()
     if callable(identifier):

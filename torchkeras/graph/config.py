@@ -72,7 +72,9 @@ def _plain_kwarg(model: Network, record: Record, value: Any, local: Mapping[tupl
 
 
 def _argument_names(layer: nn.Module | None) -> list[str]:
-    function = getattr(type(layer), "call", None) or type(layer).forward
+    function = getattr(type(layer), "call", None) or getattr(type(layer), "forward", None)
+    if function is None:
+        return []
     return [name for name in inspect.signature(function).parameters if name != "self"]
 
 

@@ -72,7 +72,7 @@ class Network(Layer):
         self._symbols = NodeList([inputs, outputs])
         self._input_names_in = list(inputs) if isinstance(inputs, Mapping) else None
         self._to_float = [
-            self._modules[key].input_dtype if self._wants_floats(number) else None  # type: ignore[union-attr]
+            self._modules[key].input_dtype if self._wants_floats(number) else None  # type: ignore[union-attr, misc]
             for key, number in zip(record.input_keys, record.inputs, strict=True)
         ]
         self.built = True
@@ -149,7 +149,7 @@ class Network(Layer):
         stop_watching()
         for number, dtype in enumerate(self._to_float):
             if dtype is not None and not flat[number].is_floating_point():
-                flat[number] = flat[number].to(dtype)
+                flat[number] = flat[number].to(dtype)  # type: ignore[arg-type]
         if self._loss_layers:
             self.clear_losses()
         with self.mode(training) if training is not None else _nothing:

@@ -19,11 +19,11 @@ class Plan:
     It looks layers up by their keys at each run, so replacing a child module of the model is honoured.
     """
 
-    def __init__(self, record: Record, modules: Mapping[str, nn.Module]) -> None:
+    def __init__(self, record: Record, modules: Mapping[str, Any]) -> None:
         self.record = record
         self.count = len(record.infos)
         self.masked = record.masked
-        self.steps = [(step.key, *_plain(step, modules.get(step.key)), step) for step in record.steps]
+        self.steps: list[tuple[str, Any, Any, Step]] = [(step.key, *_plain(step, modules.get(step.key)), step) for step in record.steps]
         self.chain = self._as_chain()
         self.single_output = record.outputs.number if isinstance(record.outputs, Value) else None
 
@@ -45,7 +45,7 @@ class Plan:
             now = target
         return [key for key, *_ in self.steps] if now == record.outputs.number else None
 
-    def run(self, modules: Mapping[str, nn.Module], inputs: list[Any]) -> Any:
+    def run(self, modules: Mapping[str, Any], inputs: list[Any]) -> Any:
         """The outputs for plain inputs, where no mask is about."""
         if self.chain is not None:
             value = inputs[0]
@@ -63,14 +63,12 @@ class Plan:
                 args, kwargs = fill((step.args, step.kwargs), values.__getitem__)
                 if isinstance(module, Layer):
                     kwargs = module.fill(kwargs, None)
-                _store(
-                    values, step.structure, module(*args, **kwargs) if type(module).__call__ not in _DOORS else _module_call(module, *args, **kwargs)
-                )
+                _store(values, step.structure, _call(module, args, kwargs))
         if self.single_output is not None:
             return values[self.single_output]
         return fill(self.record.outputs, values.__getitem__)
 
-    def run_masked(self, modules: Mapping[str, nn.Module], inputs: list[Any], input_masks: list[Any]) -> Any:
+    def run_masked(self, modules: Mapping[str, Any], inputs: list[Any], input_masks: list[Any]) -> Any:
         """The outputs, with their masks hung on them."""
         values: list[Any] = [None] * self.count
         masks: list[Any] = [None] * self.count
@@ -86,16 +84,21 @@ class Plan:
             in_masks = kwargs["mask"] if kwargs.get("mask") is not None else fill(first, masks.__getitem__)
             inputs_now = args[0] if args else next(iter(kwargs.values()), None)
             filled = module.fill(kwargs, in_masks)
-            output = module(*args, **filled) if type(module).__call__ not in _DOORS else _module_call(module, *args, **filled)
+            output = _call(module, args, filled)
             _store(values, step.structure, output)
             if has_mask(in_masks) or module._masks_itself:
                 out_masks = get_mask(output) if module.hangs_masks else module.compute_mask(inputs_now, in_masks)
                 _store(masks, step.structure, out_masks)
         outputs = fill(self.record.outputs, values.__getitem__)
-        set_mask(outputs, fill(self.record.outputs, masks.__getitem__)) if not isinstance(outputs, dict) else [
-            set_mask(outputs[name], masks[part.number]) for name, part in self.record.outputs.items()
-        ]
+        out_masks = fill(self.record.outputs, masks.__getitem__)
+        for part, mask in zip(outputs.values(), out_masks.values(), strict=True) if isinstance(outputs, dict) else [(outputs, out_masks)]:
+            set_mask(part, mask)
         return outputs
+
+
+def _call(module: nn.Module, args: Any, kwargs: Any) -> Any:
+    """Call a module past the door of `Layer`, which the plan has done the work of, unless the class has a door of its own."""
+    return _module_call(module, *args, **kwargs) if type(module).__call__ in _DOORS else module(*args, **kwargs)
 
 
 _DOORS = (Layer.__call__, nn.Module.__call__)

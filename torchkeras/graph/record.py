@@ -182,7 +182,15 @@ def make_record(inputs: list[KerasTensor], outputs: Any, flat_outputs: list[Kera
         if id(tensor) not in number_of:
             layer, node_index, tensor_index = tensor.keras_history or (None, 0, 0)
             number_of[id(tensor)] = len(record.infos)
-            info = Info(tuple(tensor.shape), tensor.dtype, keys.get(layer, ""), node_index, tensor_index, tensor.keras_mask is not None, tensor.label)
+            info = Info(
+                tuple(tensor.shape),
+                tensor.dtype,
+                keys.get(layer, "") if layer is not None else "",
+                node_index,
+                tensor_index,
+                tensor.keras_mask is not None,
+                tensor.label,
+            )
             record.infos.append(info)
         return Value(number_of[id(tensor)])
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from torchkeras import config, generations, regularizers
+from torchkeras.layers.border import KerasBorder
 from torchkeras.layers.casting import to_tensors
 from torchkeras.layers.config import base_config, signature_config
 from torchkeras.layers.history import History
 from torchkeras.layers.input_spec import check_inputs
+from torchkeras.layers.loss_collector import LossCollector
+from torchkeras.layers.masks import get_mask, has_mask, set_mask, symbolic_masks
 from torchkeras.layers.naming import snake_case, unique_name
 from torchkeras.layers.raw_modules import watch_modules
 from torchkeras.layers.symbolic import KerasTensor, Node, in_trial, real_tensors, run_trials, shape_of, symbolic_leaves
-from torchkeras.layers.weights import KerasWeight, Weighted, assign_all
 from torchkeras.registry import Registry, nearest
 from torchkeras.shapes import Shape, as_shape
 
@@ -28,33 +29,7 @@ _module_call = nn.Module.__call__
 _BASE_ARGUMENTS = ("input_shape", "batch_input_shape", "batch_size", "input_dim", "weights", "activity_regularizer", "input_dtype")
 
 
-def get_mask(tensor: Any) -> Any:
-    """The mask that hangs on a tensor (or on each of several), or `None`."""
-    if isinstance(tensor, (list, tuple)):
-        return [get_mask(part) for part in tensor]
-    return getattr(tensor, "_keras_mask", None)
-
-
-def set_mask(tensor: Any, mask: Any) -> None:
-    """Hang a mask on a tensor, for the layers that eager code calls next."""
-    if isinstance(tensor, (list, tuple)):
-        for part, part_mask in zip(tensor, mask if isinstance(mask, (list, tuple)) else [mask] * len(tensor), strict=False):
-            set_mask(part, part_mask)
-    elif mask is not None and isinstance(tensor, Tensor):
-        if type(tensor) is KerasTensor:
-            tensor.keras_mask = mask
-        else:
-            tensor._keras_mask = mask  # type: ignore[attr-defined]
-
-
-def has_mask(mask: Any) -> bool:
-    """Whether any mask is there."""
-    if isinstance(mask, (list, tuple)):
-        return any(has_mask(part) for part in mask)
-    return mask is not None
-
-
-class Layer(History, Weighted):
+class Layer(History, LossCollector, KerasBorder):
     """Base of all layers: an nn.Module with lazy building, Keras weights, masks and configs.
 
     Subclasses write `__init__` (check and store), `build(input_shape)` (make weights) and `call(inputs, ...)` (compute);
@@ -117,9 +92,9 @@ class Layer(History, Weighted):
         self._build_device = None
         self._direct = False
         self._ndim: int | None = None
-        self._call_losses: list[Tensor] = []
-        self._callable_losses: list[Callable[[], Tensor]] = []
-        self._call_metrics: list[tuple[str, Tensor]] = []
+        self._call_losses = []
+        self._callable_losses = []
+        self._call_metrics = []
         self._initial_weights = kwargs.get("weights")
         self._refuses_masks = generations.choose("mask.unsupported") == "raise"
         self._activity_by_batch = generations.choose("activity.divide_by_batch")
@@ -262,7 +237,7 @@ class Layer(History, Weighted):
         inputs = args[0] if args else next(iter(kwargs.values()), None)
         self.ensure_built(inputs)
         check_inputs(self.name, self.input_spec, shape_of(inputs) if self.input_spec is not None else None)
-        masks = kwargs["mask"] if kwargs.get("mask") is not None else _symbolic_masks(inputs)
+        masks = kwargs["mask"] if kwargs.get("mask") is not None else symbolic_masks(inputs)
         structure = self._infer(args, self.fill(kwargs, masks))
         Node(self, args, kwargs, structure)
         if (has_mask(masks) or self._masks_itself) and not has_mask([leaf.keras_mask for leaf in symbolic_leaves(structure)]):
@@ -295,152 +270,6 @@ class Layer(History, Weighted):
         finally:
             self.training = was
 
-    # -- losses
-
-    def add_loss(self, losses: Any, inputs: Any = None) -> None:
-        """Add scalars to the training loss; from inside `call` they count for that call alone.
-
-        Args:
-            losses: A tensor, a function without arguments, or a list of them.
-            inputs: Accepted for Keras' sake: a loss belongs to the call that made it.
-        """
-        for loss in losses if isinstance(losses, (list, tuple)) else [losses]:
-            if callable(loss) and not isinstance(loss, Tensor):
-                self._callable_losses.append(loss)
-            elif not in_trial():
-                self._call_losses.append(torch.as_tensor(loss))
-        self._direct = False
-
-    def add_metric(self, value: Any, aggregation: str | None = "mean", name: str | None = None) -> None:
-        """Report a scalar of this call under a name, averaged over the epoch.
-
-        Raises:
-            ValueError: no name, or another aggregation than "mean".
-        """
-        if isinstance(aggregation, str) and aggregation not in ("mean", "sum"):
-            value, aggregation, name = value, "mean", name or aggregation
-        if aggregation not in ("mean", None):
-            raise ValueError(f"add_metric of layer '{self.name}' knows aggregation='mean' only, but got {aggregation!r}.")
-        if name is None:
-            raise ValueError(f"add_metric of layer '{self.name}' needs a name for the logs.")
-        if not in_trial():
-            self._call_metrics.append((name, torch.as_tensor(value).detach().mean()))
-
-    def sublayers(self) -> Iterator[Layer]:
-        """This layer and all layers inside it."""
-        for module in self.modules():
-            if isinstance(module, Layer):
-                yield module
-
-    @property
-    def losses(self) -> list[Tensor]:
-        """Scalars that the loss has beside the compiled one: regularizers, activity regularizers, `add_loss`."""
-        found: list[Tensor] = []
-        for layer in self.sublayers():
-            penalties = [spec.regularizer(view) for spec, view in layer.regularized() if spec.regularizer is not None]
-            found += [*layer._call_losses, *penalties] if layer._call_losses_first else [*penalties, *layer._call_losses]
-            found += [loss() for loss in layer._callable_losses]
-        return found
-
-    def clear_losses(self) -> None:
-        """Forget what earlier calls added."""
-        for layer in self.sublayers():
-            layer._call_losses.clear()
-            layer._call_metrics.clear()
-
-    # -- weights
-
-    @property
-    def trainable(self) -> bool:
-        """Whether the weights are trained; setting it reaches all layers inside."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        for layer in self.sublayers():
-            layer._trainable = bool(value)
-        for parameter in self.parameters():
-            parameter.requires_grad_(bool(value))
-
-    @property
-    def trainable_weights(self) -> list[KerasWeight]:
-        """Keras-layout views of what is trained now."""
-        return [w for layer in self._weighted_layers() if layer._trainable for w in layer.own_weights(trainable=True)] if self._trainable else []
-
-    @property
-    def non_trainable_weights(self) -> list[KerasWeight]:
-        """Keras-layout views of what is not trained now."""
-        frozen: list[KerasWeight] = []
-        for layer in self._weighted_layers():
-            if not (self._trainable and layer._trainable):
-                frozen += layer.own_weights(trainable=True)
-            frozen += layer.own_weights(trainable=False)
-        return frozen
-
-    @property
-    def weights(self) -> list[KerasWeight]:
-        """Keras-layout views of all weights, in Keras' order."""
-        return self.trainable_weights + self.non_trainable_weights
-
-    trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
-    variables = weights
-
-    def _weighted_layers(self) -> list[Layer]:
-        """This layer and those inside it, each once, in the order of their weights."""
-        return list(self.sublayers())
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of all weights as NumPy arrays, in Keras' order and layout."""
-        return [weight.numpy() for weight in self.weights]
-
-    def set_weights(self, weights: Any) -> None:
-        """Write arrays in the order of `get_weights()`; all or none.
-
-        Raises:
-            ValueError: another number of arrays or another shape.
-        """
-        if not self.built and len(weights):
-            raise ValueError(f"Layer '{self.name}' has no weights yet: call it on data or give it an input_shape before set_weights().")
-        assign_all(self.weights, list(weights), f"Layer '{self.name}'")
-
-    def count_params(self) -> int:
-        """Number of scalars in the weights.
-
-        Raises:
-            ValueError: the layer was not built.
-        """
-        if not self.built:
-            raise ValueError(
-                f"You tried to call count_params() on layer '{self.name}', but it isn't built. Call it on data, or give it an input_shape."
-            )
-        return sum(weight.numel() for weight in self.weights)
-
-    @property
-    def dtype(self) -> str:
-        """Name of the float type of the weights."""
-        parameter = next(self.parameters(recurse=False), None)
-        if parameter is not None and parameter.is_floating_point():
-            return str(parameter.dtype).removeprefix("torch.")
-        return str(self._dtype).removeprefix("torch.") if self._dtype is not None else config.floatx()
-
-    def _weight_dtype(self) -> torch.dtype:
-        if isinstance(self._dtype, torch.dtype):
-            return self._dtype
-        return config.FLOAT_TYPES.get(str(self._dtype), config.float_dtype())
-
-    def input_shape_from_state(self, state: Mapping[str, Tensor]) -> Any:
-        """An input shape that would make weights like these (torch names and layouts), or `None` where that cannot be told."""
-        return None
-
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:  # type: ignore[override]
-        if not self.built:
-            own = {key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix) and isinstance(value, Tensor)}
-            shape = self.input_shape_from_state(own)
-            if shape is not None:
-                self.build_now(shape)
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
     def __getattr__(self, name: str) -> Any:
         state = self.__dict__
         # the order of likelihood: this runs at every `self.weight`
@@ -465,13 +294,6 @@ def _batch_input_shape(kwargs: Mapping[str, Any]) -> Shape | None:
     if shape is None and kwargs.get("input_dim") is not None:
         shape = (kwargs["input_dim"],)
     return None if shape is None else (kwargs.get("batch_size"), *as_shape(shape))
-
-
-def _symbolic_masks(inputs: Any) -> Any:
-    if isinstance(inputs, (list, tuple)):
-        masks = [_symbolic_masks(part) for part in inputs]
-        return masks if has_mask(masks) else None
-    return inputs.keras_mask if type(inputs) is KerasTensor else None
 
 
 def _add_activity_loss(layer: nn.Module, args: Any, output: Any) -> None:

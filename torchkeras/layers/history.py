@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
@@ -104,5 +105,5 @@ class History(nn.Module):
         return shapes[0]
 
 
-def _one_or_all(tensors: list[KerasTensor | None]) -> Any:
+def _one_or_all(tensors: Sequence[KerasTensor | None]) -> Any:
     return tensors[0] if len(tensors) == 1 else list(tensors)

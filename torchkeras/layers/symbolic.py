@@ -158,7 +158,7 @@ class KerasTensor(torch.Tensor):
         """Name of the input or of the layer's output."""
         return self.label
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         made_by = f" made by '{name_of(self.keras_history[0])}'" if self.keras_history else ""
         return f"<KerasTensor shape={tuple(self.shape)} dtype={str(self.dtype).removeprefix('torch.')}{made_by}>"
 

@@ -24,7 +24,7 @@ class KerasWeight(torch.Tensor):
         path: Keras' variable name, such as "dense/kernel:0".
     """
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
     parameter: Tensor
     path: str
     spec: WeightSpec
@@ -81,7 +81,7 @@ class KerasWeight(torch.Tensor):
         tensor = self.as_subclass(Tensor).detach().cpu()
         return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy().copy()
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"<KerasWeight '{self.path}' shape={tuple(self.shape)} dtype={self.dtype}>"
 
 
@@ -192,9 +192,15 @@ class Weighted(nn.Module):
     def _stored(self, spec: WeightSpec) -> Tensor:
         return getattr(self, spec.attribute)
 
+    def sublayers(self) -> Iterator[Any]:
+        """This layer and all layers inside it."""
+        for module in self.modules():
+            if isinstance(module, Weighted):
+                yield module
+
     def weight_scope(self) -> str:
-        """First part of the variables' names."""
-        return self.name
+        """First part of the variables' names: the layer's own name, or what the layer around it says."""
+        return self.__dict__.get("_scope") or self.name
 
     def keras_view(self, name: str) -> Tensor:
         """The differentiable Keras-layout view of the weight called `name`."""
@@ -222,8 +228,6 @@ class Weighted(nn.Module):
                         return
                     del table[spec.attribute]
                     spec.attribute = name
-                    break
-                if spec.attribute == name and name in table and spec.layout is not as_is and value.shape != table[name].shape:
                     break
         super().__setattr__(name, value)
 

@@ -70,7 +70,6 @@ class Trainer(Network):
         self.optimizer = chosen
         self.loss = loss
         self._device = torch.device(device) if device is not None else None
-        self._trainable: Trainable | bool
         self._trained: Trainable | None = None
         self.run_eagerly = bool(run_eagerly)
         if self.built:
@@ -250,7 +249,8 @@ class Trainer(Network):
                 raise ValueError(
                     f"validation_data must be (x_val, y_val) or (x_val, y_val, val_sample_weights), but got {type(validation_data).__name__}."
                 )
-            validation = self._adapt(validation_data[0], validation_data[1], *validation_data[2:] or (None,), size, False, "fit")
+            weights = validation_data[2] if len(validation_data) == 3 else None
+            validation = self._adapt(validation_data[0], validation_data[1], weights, size, False, "fit")
         self._ready(batches.structures[0])
         batches.device = self.device
         compiled = self._settle(batches)

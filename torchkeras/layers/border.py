@@ -1,0 +1,115 @@
+"""The border to Keras: weights in Keras' order and layout, `trainable`, state dicts into unbuilt layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from torchkeras import config
+from torchkeras.layers.weights import KerasWeight, Weighted, assign_all
+
+
+class KerasBorder(Weighted):
+    """The weights of a layer and of all layers inside it, as Keras code sees them."""
+
+    built: bool
+    _dtype: Any
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the weights are trained; setting it reaches all layers inside."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self.sublayers():
+            layer._trainable = bool(value)
+        for parameter in self.parameters():
+            parameter.requires_grad_(bool(value))
+
+    @property
+    def trainable_weights(self) -> list[KerasWeight]:
+        """Keras-layout views of what is trained now."""
+        return [w for layer in self._weighted_layers() if layer._trainable for w in layer.own_weights(trainable=True)] if self._trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[KerasWeight]:
+        """Keras-layout views of what is not trained now."""
+        frozen: list[KerasWeight] = []
+        for layer in self._weighted_layers():
+            if not (self._trainable and layer._trainable):
+                frozen += layer.own_weights(trainable=True)
+            frozen += layer.own_weights(trainable=False)
+        return frozen
+
+    @property
+    def weights(self) -> list[KerasWeight]:
+        """Keras-layout views of all weights, in Keras' order."""
+        return self.trainable_weights + self.non_trainable_weights
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+    variables = weights
+
+    def _weighted_layers(self) -> list[Any]:
+        """This layer and those inside it, each once, in the order of their weights."""
+        return list(self.sublayers())
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of all weights as NumPy arrays, in Keras' order and layout."""
+        return [weight.numpy() for weight in self.weights]
+
+    def set_weights(self, weights: Any) -> None:
+        """Write arrays in the order of `get_weights()`; all or none.
+
+        Raises:
+            ValueError: another number of arrays or another shape.
+        """
+        if not self.built and len(weights):
+            raise ValueError(f"Layer '{self.name}' has no weights yet: call it on data or give it an input_shape before set_weights().")
+        assign_all(self.weights, list(weights), f"Layer '{self.name}'")
+
+    def count_params(self) -> int:
+        """Number of scalars in the weights.
+
+        Raises:
+            ValueError: the layer was not built.
+        """
+        if not self.built:
+            raise ValueError(
+                f"You tried to call count_params() on layer '{self.name}', but it isn't built. Call it on data, or give it an input_shape."
+            )
+        return sum(weight.numel() for weight in self.weights)
+
+    @property
+    def dtype(self) -> str:
+        """Name of the float type of the weights."""
+        parameter = next(self.parameters(recurse=False), None)
+        if parameter is not None and parameter.is_floating_point():
+            return str(parameter.dtype).removeprefix("torch.")
+        return str(self._dtype).removeprefix("torch.") if self._dtype is not None else config.floatx()
+
+    def _weight_dtype(self) -> torch.dtype:
+        if isinstance(self._dtype, torch.dtype):
+            return self._dtype
+        return config.FLOAT_TYPES.get(str(self._dtype), config.float_dtype())
+
+    def input_shape_from_state(self, state: Mapping[str, Tensor]) -> Any:
+        """An input shape that would make weights like these (torch names and layouts), or `None` where that cannot be told."""
+        return None
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:  # type: ignore[override]
+        if not self.built:
+            own = {key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix) and isinstance(value, Tensor)}
+            shape = self.input_shape_from_state(own)
+            if shape is not None:
+                self.build_now(shape)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def build_now(self, input_shape: Any, device: torch.device | None = None) -> None:
+        """Run `build` for a shape; `Layer` says how."""
+        raise NotImplementedError
