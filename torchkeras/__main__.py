@@ -1,0 +1,7 @@
+"""`python -m torchkeras`."""
+
+import sys
+
+from torchkeras.cli.main import main
+
+sys.exit(main())
