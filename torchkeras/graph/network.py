@@ -76,6 +76,7 @@ class Network(Layer):
             for key, number in zip(record.input_keys, record.inputs, strict=True)
         ]
         self.built = True
+        self._ndim = len(record.infos[record.inputs[0]].shape) if len(record.inputs) == 1 else None
         for module in self.children():
             if not isinstance(module, Layer):
                 module.train(self.training)
