@@ -49,12 +49,26 @@ def from_torch(module: Any, class_axis: int | None = None, name: str | None = No
 
     Raises:
         TypeError: `module` is neither.
+        ValueError: it takes more than an input and a target.
     """
     if inspect.isclass(module) and issubclass(module, nn.Module):
         module = module()
     if not is_torch_loss(module):
         raise TypeError(f"from_torch takes an nn.Module loss or a function of torch.nn.functional that takes (input, target), but got {module!r}.")
+    needed = _needed_names(module.forward if isinstance(module, nn.Module) else module)
+    if len(needed) > 2:
+        who = type(module).__name__ if isinstance(module, nn.Module) else module
+        raise ValueError(f"{who} takes ({', '.join(needed)}), which is more than (input, target). Wrap it in a function of (y_true, y_pred).")
     return TorchLoss(module, class_axis=class_axis, name=name)
+
+
+def _needed_names(function: Callable[..., Any]) -> list[str]:
+    """Names of the arguments that must be given, in order."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [one.name for one in parameters if one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
 
 
 class TorchLoss(Loss):

@@ -37,7 +37,7 @@ class Objective:
         self.name: str = (self.loss.name or type(self.loss).__name__) if is_object else function_name(self.loss)
         self.rule = rule_for(self.loss.reduction if is_object else "auto")
         self._values: Callable[..., Tensor] = self.loss.call if is_object else bind_release(self.loss)
-        self._drops_odd_axis = not is_object and choose("loss.drops_odd_axis")
+        self._drops_odd_axis = isinstance(self.loss, LossFunctionWrapper) or (not is_object and choose("loss.drops_odd_axis"))
         self._calls_itself = is_object and type(self.loss).__call__ is not Loss.__call__
         self._mean = self._mean_form()
 
@@ -52,7 +52,7 @@ class Objective:
             return None if form is None else _like(form, bind_release(self.loss))
         if isinstance(self.loss, LossFunctionWrapper) and type(self.loss).call is LossFunctionWrapper.call:
             form = _lookup(self.loss.fn)
-            return None if form is None else _dropping(functools.partial(_like(form, self.loss._bound), **self.loss._fn_kwargs))
+            return None if form is None else functools.partial(_like(form, self.loss._bound), **self.loss._fn_kwargs)
         return None
 
     def values(self, y_true: Any, y_pred: Tensor) -> Tensor:
@@ -103,15 +103,6 @@ def _lookup(function: Any) -> Callable[..., Tensor] | None:
 def _like(form: Callable[..., Tensor], bound: Callable[..., Any]) -> Callable[..., Tensor]:
     """`form` with the arguments that a release fixed in `bound`."""
     return functools.partial(form, **bound.keywords) if isinstance(bound, functools.partial) else form
-
-
-def _dropping(form: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`form` of arguments without an odd last axis."""
-
-    def mean(y_true: Any, y_pred: Any) -> Tensor:
-        return form(*drop_odd_axis(y_true, y_pred))
-
-    return mean
 
 
 def _combined(sample_weight: Tensor | None, mask: Tensor | None) -> Tensor | None:

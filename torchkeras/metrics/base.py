@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from torchkeras import config
+from torchkeras import config, initializers
 from torchkeras.generations import choose
 from torchkeras.metrics.variable import MetricVariable
 
@@ -64,6 +64,17 @@ def _guarded(update: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
+def _detached(result: Callable[..., Any]) -> Callable[..., Any]:
+    """`result` that never hands out a variable itself, which goes on changing."""
+
+    @functools.wraps(result)
+    def detached(self: Metric) -> Any:
+        value = result(self)
+        return value.clone() if isinstance(value, MetricVariable) else value
+
+    return detached
+
+
 class Metric(nn.Module):
     """A number that is computed over many batches.
 
@@ -95,6 +106,8 @@ class Metric(nn.Module):
         own = vars(cls)
         if "update_state" in own:
             cls.update_state = _guarded(own["update_state"])  # type: ignore[method-assign]
+        if "result" in own:
+            cls.result = _detached(own["result"])  # type: ignore[method-assign]
         # a subclass may write either name of these; both then do the same
         for written, other in (("reset_states", "reset_state"), ("reset_state", "reset_states")):
             if written in own and other not in own:
@@ -118,7 +131,7 @@ class Metric(nn.Module):
             shape: Its shape.
             aggregation: How processes are put together; only a sum is, `None` or what is named so.
             synchronization: Has no meaning here beyond `None` or a TensorFlow constant: variables are put together when read.
-            initializer: `None` or "zeros", or an initializer that gives the first values; `reset_state` writes zeros.
+            initializer: Gives the first values, zeros by default; `reset_state` writes zeros.
             dtype: Its type, by default that of the metric.
 
         Raises:
@@ -128,10 +141,8 @@ class Metric(nn.Module):
             raise ValueError(f"Metric '{self.name}' can only sum its variables over processes, but add_weight got aggregation={aggregation!r}.")
         kind = config.FLOAT_TYPES[self.dtype] if dtype is None else _as_dtype(dtype)
         variable = MetricVariable.zeros(tuple(shape), _for_device(kind, self._device), self._device)
-        if callable(initializer):
-            variable.assign(torch.as_tensor(initializer(tuple(shape))))
-        elif initializer not in (None, "zeros", "Zeros"):
-            raise ValueError(f"Metric '{self.name}' got initializer={initializer!r}: give 'zeros' or an initializer object.")
+        if initializer not in (None, "zeros"):
+            variable.assign(torch.as_tensor(initializers.get(initializer)(tuple(shape))))
         self.register_buffer(f"_variable_{name}", variable, persistent=False)
         return variable
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -83,15 +83,30 @@ def count(data: Prepared, thresholds: Tensor, by_label: bool = False) -> Counts:
     columns = data.scores.shape[-1] if by_label else 1
     if by_label:
         cells = cells + torch.arange(columns, device=cells.device) * (2 * steps)
-    kind = thresholds.dtype if data.scores.device.type == "mps" else EXACT
-    weight = torch.ones((), dtype=kind, device=cells.device).expand(cells.shape) if data.weight is None else data.weight
-    histogram = torch.zeros(columns * 2 * steps, dtype=kind, device=cells.device)
+    # whole numbers count exactly and in any order
+    weight = torch.ones_like(cells) if data.weight is None else data.weight
+    histogram = torch.zeros(columns * 2 * steps, dtype=weight.dtype, device=cells.device)
     histogram.scatter_add_(0, cells.reshape(-1), weight.reshape(-1))
     below = histogram.view(columns, 2, steps).cumsum(-1)
     negative = below[..., :-1]
     positive = below[..., -1:] - negative
     found = [positive[:, 1], positive[:, 0], negative[:, 0], negative[:, 1]]
     return Counts(*((part.T if by_label else part[0]) for part in found))
+
+
+# Which predictions each count counts, of labels and of positives at one threshold (both boolean).
+_AT_ONE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "true_positives": torch.logical_and,
+    "false_positives": torch.lt,
+    "true_negatives": lambda labels, positive: ~(labels | positive),
+    "false_negatives": torch.gt,
+}
+
+
+def count_at_one(data: Prepared, threshold: float, kind: str) -> Tensor:
+    """One of the four counts at one threshold; a scalar."""
+    counted = _AT_ONE[kind](data.labels, data.scores > threshold)
+    return counted.sum() if data.weight is None else (counted * data.weight).sum()
 
 
 def as_list(thresholds: float | Sequence[float] | None, default: float) -> list[float]:
@@ -120,8 +135,8 @@ class _AtThresholds(Metric):
         self.thresholds = as_list(thresholds, default)
         self.top_k, self.class_id = top_k, class_id
         self._kept = tuple(kept)
-        for variable in self._kept:
-            setattr(self, variable, self.add_weight(variable, (len(self.thresholds),), dtype=EXACT))
+        for kind in self._kept:
+            setattr(self, kind, self.add_weight(kind, (len(self.thresholds),), dtype=EXACT))
         levels = torch.tensor(self.thresholds, dtype=config.FLOAT_TYPES[self.dtype])
         order = levels.argsort(stable=True)
         self.register_buffer("_levels", levels[order], persistent=False)
@@ -140,9 +155,13 @@ class _AtThresholds(Metric):
         """
         levels: Any = self._levels
         data = prepare(y_true, y_pred, sample_weight, levels.dtype, f"metric '{self.name}'", self.top_k, self.class_id)
+        if len(self.thresholds) == 1:
+            for kind in self._kept:
+                self._variable(kind).add_(count_at_one(data, self.thresholds[0], kind))
+            return
         counts = count(data, levels)._asdict()
-        for variable in self._kept:
-            self._variable(variable).add_(counts[variable.removeprefix("accumulated_")][self._places])
+        for kind in self._kept:
+            self._variable(kind).add_(counts[kind][self._places])
 
     def _variable(self, name: str) -> MetricVariable:
         variable = self._buffers[name]
@@ -160,12 +179,12 @@ class _Count(_AtThresholds):
     kind: str
 
     def __init__(self, thresholds: Any = None, name: str | None = None, dtype: Any = None) -> None:
-        super().__init__(thresholds, None, None, name, dtype, (f"accumulated_{self.kind}",))
+        super().__init__(thresholds, None, None, name, dtype, (self.kind,))
 
     @property
     def accumulator(self) -> MetricVariable:
         """The count at each threshold."""
-        return self._variable(f"accumulated_{self.kind}")
+        return self._variable(self.kind)
 
     def result(self) -> Tensor:
         """The count so far: a scalar for one threshold, (thresholds,) for several."""

@@ -67,7 +67,7 @@ class Sum(Metric):
 
     def result(self) -> Tensor:
         """The sum so far; a scalar."""
-        return self.total.to(config.FLOAT_TYPES[self.dtype], copy=True)
+        return self.total.to(config.FLOAT_TYPES[self.dtype])
 
 
 class Mean(Metric):
@@ -130,8 +130,9 @@ class Mean(Metric):
             count: How many values (or how much weight) it is the sum of.
             scale: Times `total` is what is added.
         """
-        self.total.add_(total, alpha=scale)
-        self._seen += count
+        # past nn.Module's own attribute access, which costs more than the kernel
+        self._buffers["total"].add_(total, alpha=scale)  # type: ignore[union-attr]
+        self.__dict__["_seen"] += count
 
     def result(self) -> Tensor:
         """The mean so far, 0 where nothing was added; a scalar."""
