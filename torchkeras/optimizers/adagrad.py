@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from torchkeras.generations import BY_GENERATION, resolve
-from torchkeras.optimizers.base import Optimizer, at_least_zero, keras_arguments, resolve_epsilon
+from torchkeras.optimizers.base import Optimizer
 from torchkeras.optimizers.buckets import Bucket
 from torchkeras.optimizers.hyper import Hyper
+from torchkeras.optimizers.record import at_least_zero, keras_arguments, resolve_epsilon
 
 
 class Adagrad(Optimizer):

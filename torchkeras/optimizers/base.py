@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import optimizer as torch_optimizer
 from typing_extensions import Self
 
-from torchkeras import config as settings
-from torchkeras.generations import BY_GENERATION, choose, keras_version
-from torchkeras.optimizers import state_list
 from torchkeras.optimizers.applying import GradientCalls
 from torchkeras.optimizers.border import Border
 from torchkeras.optimizers.buckets import Bucket, Buckets
-from torchkeras.optimizers.clipping import Clipping
-from torchkeras.optimizers.hyper import Bound, Counter, Hyper, single
-from torchkeras.optimizers.rates import CalledRate, LearningRateSchedule
-from torchkeras.optimizers.schedules import deserialize as deserialize_schedule
-from torchkeras.optimizers.schedules import serialize as serialize_schedule
-from torchkeras.registry import nearest
+from torchkeras.optimizers.record import Record
+from torchkeras.optimizers.state_list import StateList
 
-Init = TypeVar("Init", bound=Callable[..., None])
-COMMON = ("lr", "decay", "clipnorm", "clipvalue", "global_clipnorm")  # keywords that every optimizer takes
 NOT_PICKLED = ("_buckets", "_opt_called", "step", "zero_grad")  # the last three are put on the object by torch's schedulers
 
 
@@ -35,37 +23,7 @@ class NotBoundError(RuntimeError, AttributeError):
     """An optimizer was used as a torch optimizer before it had parameters."""
 
 
-def keras_arguments(*keras2: str) -> Callable[[Init], Init]:
-    """Decorator of `__init__`: both spellings of the rate, and the positional order of the chosen release.
-
-    Args:
-        *keras2: The positional order in Keras 1 and 2; the decorated signature has that of tf.keras.
-    """
-
-    def decorate(init: Init) -> Init:
-        @functools.wraps(init)
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
-            who = type(self).__name__
-            if args and keras2 and keras_version() != "2.4.0":
-                if len(args) > len(keras2):
-                    raise TypeError(f"{who} takes at most {len(keras2)} positional arguments {keras2}, but got {len(args)}.")
-                named = dict(zip(keras2, args, strict=False))
-                twice = sorted(set(named) & set(kwargs))
-                if twice:
-                    raise TypeError(f"{who} got the arguments {twice} both by position and by name.")
-                args, kwargs = (), {**named, **kwargs}
-            if "lr" in kwargs:
-                if args or "learning_rate" in kwargs:
-                    raise TypeError(f"{who} got both lr and learning_rate, which are one argument: give one of them.")
-                kwargs["learning_rate"] = kwargs.pop("lr")
-            init(self, *args, **kwargs)
-
-        return cast(Init, wrapper)
-
-    return decorate
-
-
-class Optimizer(GradientCalls, torch.optim.Optimizer):
+class Optimizer(Record, StateList, GradientCalls, torch.optim.Optimizer):
     """Base of the Keras optimizers.
 
     Constructed with hyper-parameters only; `bind(parameters)` makes it a `torch.optim.Optimizer` in full: `param_groups` hold the
@@ -87,77 +45,10 @@ class Optimizer(GradientCalls, torch.optim.Optimizer):
     Source: `keras.optimizers.Optimizer` (2.2.4), `OptimizerV2` (tf.keras 2.4.0).
     """
 
-    slots: ClassVar[dict[str, str]] = {}  # Keras' name of a state -> its key in `state`, in the order of Keras' lists
-    placed: ClassVar[frozenset[str]] = frozenset()  # slots that have a place in lists even where they are not needed
-    listed_by_parameter: ClassVar[bool] = False  # lists go parameter by parameter rather than slot by slot
-    numbers: ClassVar[tuple[str, ...]] = ("iterations",)  # entries of the param groups at the head of lists in tf.keras
-    keras2_numbers: ClassVar[tuple[str, ...]] = ("iterations",)  # and in Keras 1 and 2
-    config_keys: ClassVar[tuple[str, ...]] = ()  # hyper-parameters in configs of tf.keras, besides the rate
-    keras2_config_keys: ClassVar[tuple[str, ...]] = ()  # and in those of Keras 1 and 2
-    keras2_extras: ClassVar[dict[str, Any]] = {}  # those that Keras 1 and 2 lack: added to configs where they have another value
-    config_names: ClassVar[dict[str, str]] = {}  # hyper-parameters with another name in configs of tf.keras
-    unrounded: frozenset[str] = frozenset({"epsilon"})  # hyper-parameters that Keras does not keep in float32
-    param_groups: list[dict[str, Any]]
-
-    lr = Hyper("lr")
-    learning_rate = Hyper("lr")
-    decay = Hyper("decay")
-    clipnorm = Bound("clipnorm")
-    clipvalue = Bound("clipvalue")
-    global_clipnorm = Bound("global_clipnorm")
-
     def __init__(self, name: str | None, learning_rate: Any, hypers: Mapping[str, Any], **kwargs: Any) -> None:
-        for key in kwargs:
-            if key not in COMMON:
-                known = {*inspect.signature(type(self).__init__).parameters, *COMMON} - {"self", "kwargs"}
-                raise TypeError(f"{type(self).__name__} got an unexpected keyword argument {key!r}. {nearest(key, known)}")
-        self.generation = keras_version()
-        self.name = name or type(self).__name__
-        self.has_places: bool = choose("optimizer.adam_always_vhat")
-        self.clipping = Clipping(norm_of_all=choose("optimizer.clipnorm") == "global")
-        for bound in ("clipnorm", "clipvalue", "global_clipnorm"):
-            setattr(self, bound, kwargs.get(bound))
+        super().__init__(name, learning_rate, hypers, **kwargs)
         self.border = Border()
-        self._rate_name: str = choose("optimizer.rate_name")
-        self._schedule: LearningRateSchedule | None = None
-        self._bound = False
         self._buckets: Buckets | None = None
-        self.defaults: dict[str, Any] = {"lr": 0.0, "decay": 0.0, **hypers, "iterations": 0}
-        self.write_hyper("decay", at_least_zero(self, "decay", kwargs.get("decay", 0.0)))
-        self.write_hyper("lr", learning_rate)
-
-    # ---- hyper-parameters
-
-    def read_hyper(self, key: str) -> Any:
-        """The value of a hyper-parameter, of the first param group once bound; the schedule where the rate follows one."""
-        if key == "lr" and self._schedule is not None:
-            return self._schedule
-        return self.param_groups[0][key] if self._bound else self.defaults[key]
-
-    def write_hyper(self, key: str, value: Any) -> None:
-        """Set a hyper-parameter, in every param group once bound."""
-        if key == "lr":
-            schedule = value if isinstance(value, LearningRateSchedule) else CalledRate(value) if callable(value) else None
-            value = at_least_zero(self, "learning_rate", value if schedule is None else schedule(int(self.iterations)))
-            self._schedule = schedule
-        else:
-            value = type(self.defaults[key])(value)
-        self._write(key, value)
-
-    def _write(self, key: str, value: Any) -> None:
-        self.defaults[key] = value
-        if self._bound:
-            for group in self.param_groups:
-                group[key] = value
-
-    @property
-    def iterations(self) -> Counter:
-        """The number of updates made so far; can be set."""
-        return Counter(self.param_groups[0]["iterations"] if self._bound else self.defaults["iterations"], self)
-
-    @iterations.setter
-    def iterations(self, value: Any) -> None:
-        self._write("iterations", int(value))
 
     # ---- binding
 
@@ -188,10 +79,12 @@ class Optimizer(GradientCalls, torch.optim.Optimizer):
             self._bound = True
             return self
         known = {id(param) for group in self.param_groups for param in group["params"]}
+        named = "param_names" in self.param_groups[0]  # torch wants all groups with names, or none
         for group in groups:
-            new = [item for item in group["params"] if id(item[1] if isinstance(item, tuple) else item) not in known]
-            if new:
-                self.add_param_group({**group, "params": new})
+            pairs = [item if isinstance(item, tuple) else (None, item) for item in group["params"]]
+            pairs = [(name or f"unnamed.{len(known) + number}", param) for number, (name, param) in enumerate(pairs) if id(param) not in known]
+            if pairs:
+                self.add_param_group({**group, "params": pairs if named else [param for _, param in pairs]})
         return self
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -208,8 +101,8 @@ class Optimizer(GradientCalls, torch.optim.Optimizer):
     def __getattr__(self, name: str) -> Any:
         if name in ("param_groups", "state") or name.startswith("_optimizer_"):
             raise NotBoundError(
-                f"{type(self).__name__} has no {name} yet, since it has no parameters. Call optimizer.bind(model.parameters()), "
-                "or give it to model.compile(...)."
+                f"{type(self).__name__} has no parameters yet, so it has no param_groups and state, and cannot step, save or take hooks. "
+                "Call optimizer.bind(model.parameters()), or give it to model.compile(...)."
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -293,6 +186,11 @@ class Optimizer(GradientCalls, torch.optim.Optimizer):
             gradients = self.clipping(gradients)
         groups = self.param_groups
         iteration = groups[0]["iterations"]
+        if buckets.now[0].device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+            raise RuntimeError(
+                f"{type(self).__name__}.step() is being captured in a CUDA graph, which would repeat the rate of update {iteration} for ever: "
+                "rates and the count of updates stand on the host. Capture forward and backward, and call step() outside."
+            )
         if self._schedule is not None:
             rate = float(self._schedule(iteration))
             for group in groups:
@@ -381,102 +279,5 @@ class Optimizer(GradientCalls, torch.optim.Optimizer):
             bucket.states[key] = [self.state_tensor(param, key) for param in bucket.params]
         return bucket.states[key]
 
-    @property
-    def weights(self) -> list[Tensor]:
-        """The count of updates and the states, in Keras' order and layout."""
-        return [state_list.read(self, entry) for entry in state_list.own_entries(self)]
-
-    def variables(self) -> list[Tensor]:
-        """The same as `weights`."""
-        return self.weights
-
-    @property
-    def weight_names(self) -> list[str]:
-        """The names of `weights` in files of the release."""
-        return state_list.weight_names(self)
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of `weights` as arrays."""
-        return state_list.get_weights(self)
-
-    def set_weights(self, weights: list[Any]) -> None:
-        """Write a list that `get_weights` gave, here or in genuine Keras of any release.
-
-        Raises:
-            ValueError: the number or the shapes do not fit; nothing is written then.
-        """
-        state_list.set_weights(self, weights)
-
-    def get_slot_names(self) -> list[str]:
-        """Keras' names of the states that a parameter has."""
-        return list(self.state_keys(self.param_groups[0] if self._bound else self.defaults))
-
-    def get_slot(self, var: Any, slot_name: str) -> Tensor:
-        """A state of a parameter, in Keras' layout if it was given as a weight of a layer.
-
-        Raises:
-            ValueError: there is no such state.
-        """
-        keys = self.state_keys(self.param_groups[0])
-        if slot_name not in keys:
-            raise ValueError(f"{type(self).__name__} keeps no state {slot_name!r}. {nearest(slot_name, keys)}")
-        param = self.border.parameter(var)
-        return self.border.to_keras(param, self.state_tensor(param, keys[slot_name]))
-
-    # ---- configs
-
-    def get_config(self) -> dict[str, Any]:
-        """The hyper-parameters under the names that the release has."""
-        tf_keras = self.generation == "2.4.0"
-        config: dict[str, Any] = {"name": self.name} if tf_keras else {}
-        config.update({key: getattr(self, key) for key in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, key) is not None})
-        extras = [key for key, absent in self.keras2_extras.items() if self.read_hyper(key) != absent]
-        for key in ("lr", *(self.config_keys if tf_keras else (*self.keras2_config_keys, *extras))):
-            value = self.read_hyper(key)
-            if isinstance(value, CalledRate):
-                value = float(value(0))
-            if isinstance(value, LearningRateSchedule):
-                value = serialize_schedule(value)
-            elif isinstance(value, float) and key not in self.unrounded and settings.floatx() != "float64":
-                value = single(value)
-            config[self._rate_name if key == "lr" else self.config_names.get(key, key) if tf_keras else key] = value
-        return config
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
-        """An optimizer from `get_config()` of any release.
-
-        Args:
-            config: The hyper-parameters.
-            custom_objects: The caller's own schedules by name.
-        """
-        config = dict(config)
-        if "lr" in config:
-            config["learning_rate"] = config.pop("lr")
-        if isinstance(config.get("learning_rate"), Mapping):
-            config["learning_rate"] = deserialize_schedule(config["learning_rate"], custom_objects)
-        return cls(**config)
-
 
 _observed_step = torch.optim.Optimizer.profile_hook_step(Optimizer._step)
-
-
-def resolve_epsilon(value: Any) -> float:
-    """`epsilon` as the release reads it: its default, and `None` (in tf.keras also 0) as the global `epsilon()`."""
-    if value is BY_GENERATION:
-        value = choose("optimizer.epsilon")
-    if value is None or (not value and keras_version() == "2.4.0"):
-        return settings.epsilon()
-    return float(value)
-
-
-def at_least_zero(owner: Optimizer, name: str, value: Any) -> float:
-    """`value` as a float.
-
-    Raises:
-        ValueError: it is negative or not a number.
-    """
-    value = float(value)
-    if not value >= 0:
-        raise ValueError(f"{type(owner).__name__} takes a {name} of at least 0, but got {value!r}.")
-    return value

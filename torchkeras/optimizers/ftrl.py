@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.optimizers.base import Optimizer, at_least_zero, keras_arguments
+from torchkeras.optimizers.base import Optimizer
 from torchkeras.optimizers.buckets import Bucket
 from torchkeras.optimizers.hyper import Hyper
+from torchkeras.optimizers.record import at_least_zero, keras_arguments
 
 
 class Ftrl(Optimizer):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from torchkeras.optimizers.base import Optimizer
+    from torchkeras.optimizers.record import Record
 
 
 @functools.lru_cache(maxsize=4096)
@@ -27,10 +27,10 @@ class HyperParameter(float):
         name: Its attribute there.
     """
 
-    _owner: Optimizer
+    _owner: Record
     _name: str
 
-    def __new__(cls, value: float, owner: Optimizer, name: str) -> HyperParameter:
+    def __new__(cls, value: float, owner: Record, name: str) -> HyperParameter:
         self = super().__new__(cls, value)
         self._owner = owner
         self._name = name
@@ -66,9 +66,9 @@ class Counter(int):
         owner: The optimizer it belongs to.
     """
 
-    _owner: Optimizer
+    _owner: Record
 
-    def __new__(cls, value: int, owner: Optimizer) -> Counter:
+    def __new__(cls, value: int, owner: Record) -> Counter:
         self = super().__new__(cls, value)
         self._owner = owner
         return self
@@ -105,13 +105,13 @@ class Hyper:
     def __init__(self, key: str) -> None:
         self.key = key
 
-    def __get__(self, owner: Optimizer | None, kind: type) -> Any:
+    def __get__(self, owner: Record | None, kind: type) -> Any:
         if owner is None:
             return self
         value = owner.read_hyper(self.key)
         return HyperParameter(value, owner, self.key) if isinstance(value, float) else value
 
-    def __set__(self, owner: Optimizer, value: Any) -> None:
+    def __set__(self, owner: Record, value: Any) -> None:
         owner.write_hyper(self.key, value)
 
 
@@ -125,10 +125,10 @@ class Bound:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, owner: Optimizer | None, kind: type) -> Any:
+    def __get__(self, owner: Record | None, kind: type) -> Any:
         return self if owner is None else getattr(owner.clipping, self.name)
 
-    def __set__(self, owner: Optimizer, value: float | None) -> None:
+    def __set__(self, owner: Record, value: float | None) -> None:
         if value is not None and not float(value) >= 0:
             raise ValueError(f"{type(owner).__name__} takes a {self.name} of at least 0, but got {value!r}.")
         setattr(owner.clipping, self.name, value)

@@ -12,10 +12,11 @@ from torch import Tensor
 from typing_extensions import Self
 
 from torchkeras.generations import BY_GENERATION, keras_version, resolve
-from torchkeras.optimizers.base import Optimizer, keras_arguments, resolve_epsilon
+from torchkeras.optimizers.base import Optimizer
 from torchkeras.optimizers.buckets import Bucket
 from torchkeras.optimizers.hyper import Hyper
 from torchkeras.optimizers.rates import LearningRateSchedule
+from torchkeras.optimizers.record import keras_arguments, resolve_epsilon
 
 MOMENTUM_BASE = 0.96  # Dozat (2016): the momentum rises as 1 - 0.96^(t schedule_decay) / 2
 

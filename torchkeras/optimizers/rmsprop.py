@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from torchkeras.generations import BY_GENERATION
-from torchkeras.optimizers.base import Optimizer, keras_arguments, resolve_epsilon
+from torchkeras.optimizers.base import Optimizer
 from torchkeras.optimizers.buckets import Bucket
 from torchkeras.optimizers.hyper import Hyper
+from torchkeras.optimizers.record import keras_arguments, resolve_epsilon
 
 
 class RMSprop(Optimizer):

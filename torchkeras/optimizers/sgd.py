@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from torchkeras.generations import choose
-from torchkeras.optimizers.base import Optimizer, keras_arguments
+from torchkeras.optimizers.base import Optimizer
 from torchkeras.optimizers.buckets import Bucket
 from torchkeras.optimizers.hyper import Hyper
+from torchkeras.optimizers.record import keras_arguments
 
 SMALLEST = 5e-324  # a momentum that torch does not take for 0, and that is 0 in float32
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from torchkeras.registry import nearest
 
 if TYPE_CHECKING:
     from torchkeras.optimizers.base import Optimizer
@@ -58,13 +60,13 @@ def read(optimizer: Optimizer, entry: Entry) -> Tensor:
     return optimizer.border.to_keras(entry.param, optimizer.state_tensor(entry.param, entry.key))
 
 
-def get_weights(optimizer: Optimizer) -> list[np.ndarray]:
+def read_weights(optimizer: Optimizer) -> list[np.ndarray]:
     """Copies of all entries as arrays."""
     tensors = [read(optimizer, entry).detach().cpu() for entry in own_entries(optimizer)]
     return [np.array((tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()) for tensor in tensors]
 
 
-def set_weights(optimizer: Optimizer, weights: list[Any]) -> None:
+def write_weights(optimizer: Optimizer, weights: list[Any]) -> None:
     """Write a list of any release into the optimizer; all is checked before anything is written.
 
     Raises:
@@ -101,7 +103,7 @@ def _matching(optimizer: Optimizer, count: int) -> list[Entry]:
     raise ValueError(f"{type(optimizer).__name__}.set_weights takes {lengths} weights for the bound parameters, but got {count}.")
 
 
-def weight_names(optimizer: Optimizer) -> list[str]:
+def names_of(optimizer: Optimizer) -> list[str]:
     """The variables' names in files: in tf.keras they name the parameter, in Keras 2 they count."""
     tf_keras = optimizer.generation == "2.4.0"
     names: list[str] = []
@@ -115,3 +117,55 @@ def weight_names(optimizer: Optimizer) -> list[str]:
             names.append(f"training/{optimizer.name}/Variable{f'_{counted}' if counted else ''}:0")
             counted += 1
     return names
+
+
+class StateList:
+    """The calls by which Keras code reads and writes an optimizer's state."""
+
+    slots: ClassVar[dict[str, str]] = {}  # Keras' name of a state -> its key in `state`, in the order of the lists
+    placed: ClassVar[frozenset[str]] = frozenset()  # slots that have a place in lists even where they are not needed
+    listed_by_parameter: ClassVar[bool] = False  # lists go parameter by parameter rather than slot by slot
+    numbers: ClassVar[tuple[str, ...]] = (COUNT,)  # entries of the param groups at the head of lists in tf.keras
+    keras2_numbers: ClassVar[tuple[str, ...]] = (COUNT,)  # and in Keras 1 and 2
+
+    @property
+    def weights(self: Any) -> list[Tensor]:
+        """The count of updates and the states, in Keras' order and layout."""
+        return [read(self, entry) for entry in own_entries(self)]
+
+    def variables(self: Any) -> list[Tensor]:
+        """The same as `weights`."""
+        return self.weights
+
+    @property
+    def weight_names(self: Any) -> list[str]:
+        """The names of `weights` in files of the release."""
+        return names_of(self)
+
+    def get_weights(self: Any) -> list[np.ndarray]:
+        """Copies of `weights` as arrays."""
+        return read_weights(self)
+
+    def set_weights(self: Any, weights: list[Any]) -> None:
+        """Write a list that `get_weights` gave, here or in genuine Keras of any release.
+
+        Raises:
+            ValueError: the number or the shapes do not fit; nothing is written then.
+        """
+        write_weights(self, weights)
+
+    def get_slot_names(self: Any) -> list[str]:
+        """Keras' names of the states that a parameter has."""
+        return list(self.state_keys(self.param_groups[0] if self._bound else self.defaults))
+
+    def get_slot(self: Any, var: Any, slot_name: str) -> Tensor:
+        """A state of a parameter, in Keras' layout if it was given as a weight of a layer.
+
+        Raises:
+            ValueError: there is no such state.
+        """
+        keys = self.state_keys(self.param_groups[0])
+        if slot_name not in keys:
+            raise ValueError(f"{type(self).__name__} keeps no state {slot_name!r}. {nearest(slot_name, keys)}")
+        param = self.border.parameter(var)
+        return self.border.to_keras(param, self.state_tensor(param, keys[slot_name]))
