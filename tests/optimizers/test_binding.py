@@ -367,7 +367,7 @@ def test_capture_in_a_cuda_graph_is_refused(monkeypatch):
     parameter.grad = torch.empty(2, device="meta")
     optimizer = optimizers.SGD(0.1).bind([parameter])
     optimizer.step()
-    monkeypatch.setattr(optimizer._buckets.now[0], "device", torch.device("cuda"))
+    monkeypatch.setattr(optimizer._buckets.now[0], "on_cuda", True)
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
     with pytest.raises(RuntimeError, match=r"repeat the rate of update 1 for ever.*call step\(\) outside"):
         optimizer.step()

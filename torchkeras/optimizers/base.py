@@ -186,7 +186,7 @@ class Optimizer(Record, StateList, GradientCalls, torch.optim.Optimizer):
             gradients = self.clipping(gradients)
         groups = self.param_groups
         iteration = groups[0]["iterations"]
-        if buckets.now[0].device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+        if buckets.now[0].on_cuda and torch.cuda.is_current_stream_capturing():
             raise RuntimeError(
                 f"{type(self).__name__}.step() is being captured in a CUDA graph, which would repeat the rate of update {iteration} for ever: "
                 "rates and the count of updates stand on the host. Capture forward and backward, and call step() outside."

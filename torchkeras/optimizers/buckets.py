@@ -32,6 +32,7 @@ class Bucket:
         self.laid_out = [(param, param.stride()) for param in params]
         self.dtype = params[0].dtype
         self.device = params[0].device
+        self.on_cuda = self.device.type == "cuda"
         # Keras keeps hyper-parameters in float32; a float64 model has them as they are.
         self.number: Callable[[float], float] = float if self.dtype == torch.float64 else single
         # Fused kernels walk memory in order: parameters have to fill theirs without gaps.
