@@ -41,8 +41,11 @@ class ProgbarLogger(Callback):
     def on_batch_end(self, batch: int, logs: Any = None) -> None:
         assert self.progbar is not None
         self._seen += 1 if self.use_steps else min(self.params["batch_size"], self.params["samples"] - self._seen)
-        self.progbar.update(self._seen, lambda: list((logs or {}).items()), finalize=False)
+        running = getattr(logs, "running", None) or (lambda: logs or {})
+        self.progbar.update(self._seen, lambda: list(running().items()), finalize=False)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         assert self.progbar is not None
-        self.progbar.update(self._seen, lambda: list((logs or {}).items()), finalize=True)
+        order = {name: number for number, name in enumerate(self.params.get("metrics", ()))}
+        values = sorted((logs or {}).items(), key=lambda item: order.get(item[0], len(order)))
+        self.progbar.update(self._seen, lambda: values, finalize=True)

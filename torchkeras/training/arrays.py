@@ -107,6 +107,10 @@ class ArrayBatches:
     def __len__(self) -> int:
         return -(-self.samples // self.batch_size)
 
+    def size_of(self, number: int) -> int:
+        """Samples in the batch of that number in its epoch."""
+        return min(self.batch_size, self.samples - number * self.batch_size)
+
     def order(self) -> Tensor | None:
         """The order of the samples in the next epoch, `None`: as given."""
         if not self.shuffle:

@@ -133,3 +133,41 @@ _SAME_SHAPE = {
     "huber",
     "huber_loss",
 }
+
+
+def weights_per_output(sample_weight: Any, names: Sequence[str]) -> list[Any]:
+    """Sample weights for each output, from one array, a list, or a dict by output name.
+
+    Raises:
+        ValueError: another number of them than outputs, or an unknown output.
+    """
+    if isinstance(sample_weight, Mapping):
+        unknown = [name for name in sample_weight if name not in names]
+        if unknown:
+            raise ValueError(f"sample_weight names the outputs {unknown}, but the model's outputs are {list(names)}.")
+        return [sample_weight.get(name) for name in names]
+    if isinstance(sample_weight, (list, tuple)) and any(part is None or hasattr(part, "shape") for part in sample_weight):
+        if len(sample_weight) != len(names):
+            raise ValueError(f"sample_weight has {len(sample_weight)} entries, but the model has {len(names)} outputs: {list(names)}.")
+        return list(sample_weight)
+    if len(names) > 1 and sample_weight is not None:
+        return [sample_weight] * len(names)
+    return [sample_weight]
+
+
+def check_weights(weights: Sequence[Tensor | None], targets: Sequence[Any], names: Sequence[str]) -> None:
+    """Compare sample weights with targets.
+
+    Raises:
+        ValueError: another length, or more axes than the targets.
+    """
+    for weight, target, name in zip(weights, targets, names, strict=True):
+        if weight is None or target is None:
+            continue
+        if weight.dim() == 0 or weight.shape[0] != target.shape[0]:
+            raise ValueError(f"sample_weight for output '{name}' has the shape {tuple(weight.shape)}, but there are {target.shape[0]} samples.")
+        if weight.dim() > max(target.dim(), 1) or tuple(weight.shape) != tuple(target.shape[: weight.dim()]):
+            raise ValueError(
+                f"sample_weight for output '{name}' has the shape {tuple(weight.shape)}, but the targets {tuple(target.shape)}. "
+                "Give one weight a sample, or one a time step."
+            )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchkeras import generations, metrics
 from torchkeras.losses import Objective
 from torchkeras.registry import nearest
+from torchkeras.training.batch_metrics import BatchMean
 
 
 def per_output(given: Any, names: Sequence[str], what: str, *, nested: bool = False) -> list[Any]:
@@ -92,6 +93,8 @@ class Compiled:
                     label, metric = metrics.resolve(
                         choice, tuple(y_pred[number].shape), tuple(y_true[number].shape), None if objective is None else objective.loss
                     )
+                    if not hasattr(metric, "update_state"):
+                        metric = BatchMean(metric, label)
                     label = f"{name}_{label}" if len(self.names) > 1 else label
                     found.append((_numbered(label, taken), metric, weighted))
             self.metrics.append(found)
@@ -136,7 +139,11 @@ class Compiled:
                 mask = getattr(pred, "_keras_mask", None)
                 pred = pred.detach()
                 for _, metric, weighted in found:
-                    metric.update_state(true, pred, _metric_weight(sample if weighted else None, mask))
+                    weight = sample if weighted else None
+                    if isinstance(metric, BatchMean):
+                        metric.update_state(true, pred, weight, mask)
+                    else:
+                        metric.update_state(true, pred, _metric_weight(weight, mask))
 
     def _start(self, like: Tensor) -> None:
         self.total = torch.zeros_like(like, dtype=torch.float64 if like.device.type != "mps" else torch.float32)
@@ -175,6 +182,18 @@ class Compiled:
         for found in self.metrics or []:
             for label, metric, _ in found:
                 values[label] = metric.result()
+        return values
+
+    def batch_values(self) -> dict[str, Any]:
+        """What callbacks see after a batch: its own values (Keras 1 and 2) or the running means (tf.keras), as tensors."""
+        if self.running:
+            return self.values()
+        values: dict[str, Any] = {"loss": self.last}
+        if len(self.names) > 1:
+            values.update({f"{name}_loss": part for name, part in zip(self.names, self._parts, strict=True) if part is not None})
+        for found in self.metrics or []:
+            for label, metric, _ in found:
+                values[label] = metric.batch_value() if isinstance(metric, BatchMean) else metric.result()
         return values
 
     def to(self, device: torch.device) -> None:

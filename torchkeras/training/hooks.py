@@ -6,10 +6,14 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from torchkeras import generations
 from torchkeras.training.logs import Logs
 
 if TYPE_CHECKING:
     from ignite.engine import Engine
+
+    from torchkeras.training.compiled import Compiled
+
 
 # hook -> older or alternative names that mean the same
 HOOKS: dict[str, tuple[str, ...]] = {
@@ -125,17 +129,15 @@ def split_callbacks(callbacks: Any) -> tuple[list[Any], list[Any]]:
     return keras, handlers
 
 
-def bind(
-    engine: Engine, callbacks: CallbackList, batch_logs: Callable[[], dict[str, Any]], prefix: str, extra: Callable[[], dict[str, Any]]
-) -> list[Any]:
+def bind(engine: Engine, callbacks: CallbackList, compiled: Compiled | None, prefix: str, batches: Any) -> list[Any]:
     """Bind the batch hooks of callbacks to an engine's events.
 
     Args:
         engine: The engine that runs batches.
         callbacks: Whose hooks.
-        batch_logs: Gives the values of a batch, as tensors.
+        compiled: Whose values the logs show; `None`: none.
         prefix: "train", "test" or "predict".
-        extra: What the logs have beside the values.
+        batches: The data, for the size of a batch.
 
     Returns:
         Handles to remove the bindings with.
@@ -149,10 +151,18 @@ def bind(
         length = engine.state.epoch_length
         return (engine.state.iteration - 1) % length if length else engine.state.iteration - 1
 
+    values = compiled.batch_values if compiled is not None else dict
+    running = compiled.values if compiled is not None else dict
+    with_size = generations.choose("logs.batch") == "batch"
+
+    def extra(number: int) -> dict[str, Any]:
+        return {"batch": number, "size": batches.size_of(number)} if with_size else {}
+
     if begin:
 
         def run_begin() -> None:
-            number, logs = step(), extra()
+            number = step()
+            logs = extra(number)
             for listener in begin:
                 listener(number, logs)
 
@@ -160,7 +170,8 @@ def bind(
     if end:
 
         def run_end() -> None:
-            number, logs = step(), Logs(batch_logs, **extra())
+            number = step()
+            logs = Logs(values, running, **extra(number))
             for listener in end:
                 listener(number, logs)
 

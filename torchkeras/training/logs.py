@@ -24,11 +24,13 @@ class Logs(dict):
 
     Args:
         fetch: Gives the names and values, which may be tensors.
+        running: Gives the running means over the epoch, for the progress bar; `None`: as `fetch`.
         **fixed: Entries that are known already; they come first.
     """
 
-    def __init__(self, fetch: Callable[[], dict[str, Any]], **fixed: Any) -> None:
+    def __init__(self, fetch: Callable[[], dict[str, Any]], running: Callable[[], dict[str, Any]] | None = None, **fixed: Any) -> None:
         super().__init__(fixed)
+        self.running = running or fetch
         self._fetch: Callable[[], dict[str, Any]] | None = fetch
 
     def _look(self) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from torchkeras import optimizers
+from torchkeras import config, generations, optimizers
 from torchkeras.graph.network import Network
 from torchkeras.layers.base import Layer
 from torchkeras.training import checks
 from torchkeras.training.arrays import ArrayBatches, flatten, like, to_tensor
+from torchkeras.training.class_weights import combine
 from torchkeras.training.compiled import Compiled
 from torchkeras.training.hooks import CallbackList, attach_handlers, bind, split_callbacks
 from torchkeras.training.logs import read_all
@@ -143,11 +144,11 @@ class Trainer(Network):
 
     # -- data
 
-    def _adapt(self, x: Any, y: Any, sample_weight: Any, batch_size: int, shuffle: bool | str, who: str) -> ArrayBatches:
+    def _adapt(self, x: Any, y: Any, sample_weight: Any, batch_size: int, shuffle: bool | str, who: str, class_weight: Any = None) -> ArrayBatches:
         """Check in-memory data and make batches of it."""
         x = self._tensors(x, "x", self.input_names if self._record_ is not None else None)
         y = None if y is None else self._tensors(y, "y", None)
-        sample_weight = None if sample_weight is None else self._tensors(sample_weight, "sample_weight", None)
+        sample_weight = self._weights(sample_weight, class_weight, y)
         checks.check_lengths([("x", x), ("y", y), ("sample_weight", sample_weight)])
         checks.check_inputs(self, x)
         x, y, sample_weight = (
@@ -167,6 +168,30 @@ class Trainer(Network):
             parts = [to_tensor(part, f"{who}[{number}]") for number, part in enumerate(value)]
             return parts[0] if len(parts) == 1 else parts
         return to_tensor(value, who)
+
+    def _weights(self, sample_weight: Any, class_weight: Any, y: Any) -> Any:
+        """Sample weights with class weights in them: one for each output, or `None`."""
+        if sample_weight is None and class_weight is None:
+            return None
+        if y is None:
+            raise ValueError("sample_weight and class_weight need targets: y is missing.")
+        names = self.output_names if self._record_ is not None else [f"output_{number + 1}" for number in range(len(flatten(y)))]
+        targets = [y.get(name) for name in names] if isinstance(y, Mapping) else flatten(y)
+        given = checks.weights_per_output(sample_weight, names)
+        weights = [None if weight is None else to_tensor(weight, "sample_weight").to(config.float_dtype()) for weight in given]
+        checks.check_weights(weights, targets, names)
+        if class_weight is not None:
+            widths = (
+                [self._record_.infos[number].shape[-1] for number in self._record_.output_numbers()]
+                if self._record_ is not None
+                else [None] * len(names)
+            )
+            classes = [width if width is not None and width > 1 else 2 for width in widths] if self._record_ is not None else widths
+            weights = combine(targets, weights, class_weight, names, classes)
+        if all(weight is None for weight in weights):
+            return None
+        filled = [torch.ones(target.shape[0]) if weight is None else weight for weight, target in zip(weights, targets, strict=True)]
+        return filled[0] if len(filled) == 1 else filled
 
     def _targets(self, y: Any) -> list[Any]:
         """Targets in the order of the outputs."""
@@ -242,7 +267,7 @@ class Trainer(Network):
         self._need_compile("fit")
         size = 32 if batch_size is None else batch_size
         x, y, sample_weight, validation_data = _split(x, y, sample_weight, validation_split, validation_data)
-        batches = self._adapt(x, y, sample_weight, size, shuffle, "fit")
+        batches = self._adapt(x, y, sample_weight, size, shuffle, "fit", class_weight)
         validation = None
         if validation_data is not None:
             if not isinstance(validation_data, (list, tuple)) or len(validation_data) not in (2, 3):
@@ -289,6 +314,7 @@ class Trainer(Network):
         self.stop_training = False
         self.history = history
         epoch_logs: dict[str, float] = {}
+        validation_first = generations.choose("logs.validation_first")
 
         def start() -> None:
             engine.state.epoch = initial_epoch
@@ -303,10 +329,10 @@ class Trainer(Network):
         def epoch_completed() -> None:
             epoch_logs.clear()
             values = compiled.values()
-            epoch_logs.update(zip(values, read_all(values.values()), strict=True))
-            if validation is not None:
-                found = self._run_test(validation, compiled, hooks)
-                epoch_logs.update({f"val_{name}": value for name, value in found.items()})
+            trained = dict(zip(values, read_all(values.values()), strict=True))
+            found = self._run_test(validation, compiled, hooks) if validation is not None else {}
+            validated = {f"val_{name}": value for name, value in found.items()}
+            epoch_logs.update({**validated, **trained} if validation_first else {**trained, **validated})
             self.train(False)
             engine.state.metrics.update(epoch_logs)
             hooks.call("on_epoch_end", engine.state.epoch - 1, epoch_logs)
@@ -317,7 +343,7 @@ class Trainer(Network):
         handles = [
             engine.add_event_handler(Events.STARTED, start),
             engine.add_event_handler(Events.EPOCH_STARTED, epoch_started),
-            *bind(engine, hooks, compiled.values, "train", dict),
+            *bind(engine, hooks, compiled, "train", batches),
             engine.add_event_handler(Events.EPOCH_COMPLETED, epoch_completed),
         ]
         attach_handlers(engine, handlers)
@@ -381,7 +407,7 @@ class Trainer(Network):
         self.train(False)
         compiled.reset()
         self._engines.steps["test"] = make_test_step(self, compiled)
-        handles = bind(engine, hooks, compiled.values, "test", dict)
+        handles = bind(engine, hooks, compiled, "test", batches)
         hooks.call("on_test_begin", {})
         try:
             engine.state.max_epochs = None
@@ -437,7 +463,7 @@ class Trainer(Network):
         engine = self.predictor
         outputs: list[Any] = []
         self._engines.steps["predict"] = make_predict_step(self, outputs)
-        handles = bind(engine, hooks, dict, "predict", dict)
+        handles = bind(engine, hooks, None, "predict", batches)
         hooks.call("on_predict_begin", {})
         try:
             engine.state.max_epochs = None
