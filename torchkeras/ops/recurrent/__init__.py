@@ -1,7 +1,7 @@
 """Recurrence on tensors: fused kernels, loops over time, masks of any pattern."""
 
 from torchkeras.ops.recurrent.kernels import flatten_weights, run_fused
-from torchkeras.ops.recurrent.order import StepOrder, order_steps
+from torchkeras.ops.recurrent.order import StepOrder, known_lengths, order_steps, set_known_lengths
 from torchkeras.ops.recurrent.recurrence import FORMS, MASKED_OUTPUTS, Recurrence, Result, run
 from torchkeras.ops.recurrent.scan import masked_scan, packed_scan, scan
 from torchkeras.ops.recurrent.steps import gru_step, lstm_step, project, simple_rnn_step
@@ -17,6 +17,7 @@ __all__ = [
     "Weights",
     "flatten_weights",
     "gru_step",
+    "known_lengths",
     "lstm_step",
     "masked_scan",
     "order_steps",
@@ -25,6 +26,7 @@ __all__ = [
     "run",
     "run_fused",
     "scan",
+    "set_known_lengths",
     "simple_rnn_step",
     "swap_gates",
     "weights_from_keras",

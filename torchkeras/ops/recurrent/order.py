@@ -68,6 +68,21 @@ def readable(tensor: Tensor) -> bool:
     return not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 
+def set_known_lengths(mask: Tensor, lengths: Sequence[int]) -> None:
+    """Tell a mask on a device how many valid steps each row has, so that no one has to wait for the device to count them.
+
+    Args:
+        mask: (batch, steps).
+        lengths: Valid steps of each row, counted where the data still was on the host.
+    """
+    mask._valid_steps = [int(length) for length in lengths]  # type: ignore[attr-defined]
+
+
+def known_lengths(mask: Tensor) -> list[int] | None:
+    """What `set_known_lengths` told of a mask, or `None`."""
+    return getattr(mask, "_valid_steps", None)
+
+
 def one_block(lengths: Sequence[int]) -> list[int]:
     """Cut nothing: one block up to the longest row."""
     return [lengths[0]]

@@ -1,0 +1,279 @@
+"""`RNN`: any cell over sequences, with masks, initial states and states kept across batches."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from torchkeras import generations
+from torchkeras.layers.base import Layer, layer_registry
+from torchkeras.layers.config import base_config
+from torchkeras.layers.input_spec import InputSpec
+from torchkeras.layers.recurrent.calling import cell_states, flat_sizes, takes
+from torchkeras.layers.recurrent.cells import zero_states
+from torchkeras.layers.recurrent.running import Request, run_cell
+from torchkeras.layers.recurrent.stacked import StackedRNNCells, check_cell
+from torchkeras.layers.recurrent.states import KeptStates
+from torchkeras.layers.serialization import deserialize, serialize
+from torchkeras.layers.symbolic import in_trial, is_symbolic, symbolic_leaves
+from torchkeras.ops.recurrent import FORMS, known_lengths
+
+
+@layer_registry.add()
+class RNN(KeptStates):
+    """A recurrent layer made of a cell.
+
+    Args:
+        cell: A cell, or a list of cells to stack: `SimpleRNNCell`, `LSTMCell`, `GRUCell`, one of torch's own
+            (`torch.nn.LSTMCell`, ...), or any object with `state_size` and `call(inputs, states)` -> (output, new states).
+        return_sequences: Put out all steps, not the last alone.
+        return_state: Put out the last states too: [output, state, ...].
+        go_backwards: Process the steps from the last to the first; outputs come in that order.
+        stateful: Start each batch with the states in which the one before ended; the batch size must not change.
+        unroll: Has no effect on speed here, where loops are not compiled; as in Keras the number of steps must then be known, and
+            masked steps before the first valid one put out zeros in every release.
+        time_major: Inputs, masks and outputs are (steps, batch, ...).
+        zero_output_for_mask: Masked steps put out zeros.
+        masked: How masked steps are passed over, with the same numbers: "dense", "packed", "scan" or "auto", the fastest known.
+
+    Shape:
+        inputs (batch, steps, size), mask (batch, steps) -> (batch, units), or (batch, steps, units); states (batch, units)
+
+    Raises:
+        ValueError: something that is no cell, or a `masked` that is not known.
+
+    Source: Keras 2.2.4 and tf.keras 2.4.0 `RNN`.
+    """
+
+    supports_masking = True
+    resolves_training = True
+    scopes_cell: ClassVar[bool] = True  # variables have the cell's name in theirs, where the release does that
+
+    def __init__(
+        self,
+        cell: Any,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        time_major: bool = False,
+        *,
+        zero_output_for_mask: bool = False,
+        masked: str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(cell, (list, tuple)):
+            cell = StackedRNNCells(cell)
+        check_cell(cell, "The cell of an RNN")
+        if masked not in FORMS:
+            raise ValueError(f"{type(self).__name__} takes masked as one of {FORMS}, but got {masked!r}.")
+        if "input_shape" not in kwargs and ("input_dim" in kwargs or "input_length" in kwargs):
+            kwargs["input_shape"] = (kwargs.pop("input_length", None), kwargs.pop("input_dim", None))
+        num_constants = kwargs.pop("num_constants", 0)
+        super().__init__(**kwargs)
+        self.cell = cell
+        self.return_sequences = return_sequences
+        self.return_state = return_state
+        self.go_backwards = go_backwards
+        self.stateful = stateful
+        self.unroll = unroll
+        self.time_major = time_major
+        self.zero_output_for_mask = zero_output_for_mask
+        self.masked = masked
+        self._num_constants = num_constants or 0
+        self._constants_shapes: list[Any] = []
+        self._masked_output = "output" if unroll else generations.choose("rnn.masked_output")
+        self._recorded_first = generations.choose("rnn.stateful_start") == "recorded"
+        self._cell_scope = self.scopes_cell and generations.choose("rnn.cell_scope")
+
+    # -- the door
+
+    def _enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        args, kwargs = self._standard_arguments(args, kwargs)
+        return super()._enter(args, kwargs)
+
+    def _standard_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Keras allows `layer([x, *initial_state, *constants])`; inside they are arguments of their own."""
+        kwargs = dict(kwargs)
+        if not args and "inputs" in kwargs:
+            args = (kwargs.pop("inputs"),)
+        if args and isinstance(args[0], list):
+            inputs, states, constants = self._split_list(args[0])
+            args = (inputs, *args[1:])
+            kwargs.update({key: value for key, value in (("initial_state", states), ("constants", constants)) if value})
+        for key in ("initial_state", "constants"):
+            value = kwargs.get(key)
+            if value is None:
+                kwargs.pop(key, None)
+            elif not isinstance(value, (list, tuple)):
+                kwargs[key] = [value]
+        self._check_mixed([*flat_sizes(kwargs.get("initial_state") or []), *flat_sizes(kwargs.get("constants") or [])])
+        if kwargs.get("constants"):
+            self._num_constants = len(kwargs["constants"])
+            self._constants_shapes = [tuple(constant.shape) for constant in kwargs["constants"]]
+        if not self.built and args:
+            self._check_symbolic(args[0])
+        return args, kwargs
+
+    def _split_list(self, parts: list[Any]) -> tuple[Any, list[Any], list[Any]]:
+        if len(parts) > 1 and not any(isinstance(part, (Tensor, np.ndarray)) for part in parts[1:]):
+            return parts, [], []  # plain numbers
+        end = len(parts) - self._num_constants
+        return parts[0], parts[1:end], parts[end:]
+
+    def _check_mixed(self, tensors: list[Any]) -> None:
+        symbolic = [is_symbolic(tensor) for tensor in tensors]
+        if any(symbolic) and not all(symbolic):
+            raise ValueError(
+                f"The initial state and the constants of '{self.name}' must be all symbolic (outputs of layers or of Input) or all plain tensors, "
+                "but got a mix of the two. Pass the plain ones through Input()."
+            )
+
+    def _check_symbolic(self, inputs: Any) -> None:
+        """What must be known of the shape of a symbolic input."""
+        leaves = symbolic_leaves(inputs)
+        if not leaves:
+            return
+        batch, steps = leaves[0].shape[:2] if not self.time_major else leaves[0].shape[1::-1]
+        if self.stateful and batch is None:
+            raise ValueError(
+                f"'{self.name}' is stateful, so it needs to know its batch size, but got an input of shape {tuple(leaves[0].shape)}. "
+                "Give the first layer batch_input_shape=(...), or Input a batch_shape=(...)."
+            )
+        if self.unroll and steps is None:
+            raise ValueError(
+                f"'{self.name}' cannot unroll over an unknown number of steps: got an input of shape {tuple(leaves[0].shape)}. "
+                "Give the first layer an input_shape with the number of steps (an Embedding: input_length), or leave unroll=False."
+            )
+
+    # -- building
+
+    def build(self, input_shape: Any) -> None:
+        shape = input_shape[0] if isinstance(input_shape, list) else input_shape
+        nested = isinstance(shape, dict) or (isinstance(shape, tuple) and shape and isinstance(shape[0], (tuple, list)))
+        self.build_cell(pytree.tree_map(self._step_shape, shape, is_leaf=_is_shape) if nested else self._step_shape(shape))
+        if not nested:
+            self.input_spec = InputSpec(shape=(None, None, *shape[2:]))
+            step = self._step_shape(shape)
+            if self.stateful and None not in step:
+                known = [int(size or 0) for size in step]
+                self.keep_states(self._zero_states(torch.zeros(known, dtype=self._weight_dtype(), device=self._build_device)))
+
+    def build_cell(self, step_shape: Any) -> None:
+        """Build the cell for inputs of one step."""
+        cell = self.cell
+        if not isinstance(cell, Layer) or cell.built:
+            return
+        cell._scope = f"{self.weight_scope()}/{cell.name}" if self._cell_scope else self.weight_scope()  # type: ignore[attr-defined]
+        with_constants = self._constants_shapes and takes(cell, "constants") and not self._cell_scope
+        cell.build_now([step_shape, *self._constants_shapes] if with_constants else step_shape, self._build_device)
+
+    def _step_shape(self, shape: Any) -> tuple[int | None, ...]:
+        return tuple(shape[1:]) if self.time_major else (shape[0], *shape[2:])
+
+    def input_shape_from_state(self, state: Any) -> Any:
+        inner = {key.removeprefix("cell."): value for key, value in state.items() if key.startswith("cell.")}
+        inner.update({key.removeprefix("cell.cells.0."): value for key, value in state.items() if key.startswith("cell.cells.0.")})
+        return (None, None, inner["weight_ih"].shape[1]) if "weight_ih" in inner else None
+
+    # -- computing
+
+    def call(  # type: ignore[override]
+        self, inputs: Any, mask: Any = None, training: bool | None = None, initial_state: Any = None, constants: Any = None
+    ) -> Any:
+        if isinstance(inputs, list):
+            inputs, states, given = self._split_list(inputs)
+            initial_state, constants = states or initial_state, given or constants
+        mask = mask[0] if isinstance(mask, (list, tuple)) else mask
+        if mask is not None and mask.dtype is not torch.bool:
+            mask = mask.bool()
+        if self.time_major:
+            inputs = pytree.tree_map(lambda part: part.transpose(0, 1), inputs)
+            mask = None if mask is None else mask.transpose(0, 1)
+        first = inputs if isinstance(inputs, Tensor) else pytree.tree_leaves(inputs)[0]
+        if constants and not takes(self.cell, "constants"):
+            raise ValueError(f"'{self.name}' got constants, but its cell {type(self.cell).__name__} has no argument `constants` in call().")
+        states = self.starting_states(first, initial_state)
+        result = self._run(inputs, states, mask, list(constants or []), self.training if training is None else bool(training), first.shape[1])
+        if self.stateful and not in_trial():
+            self.keep_states(result.states)
+        output = result.outputs if self.return_sequences else result.last
+        if self.time_major and self.return_sequences and output is not None:
+            output = output.transpose(0, 1)
+        return [output, *result.states] if self.return_state else output
+
+    def _run(self, inputs: Any, states: list[Tensor], mask: Tensor | None, constants: list[Tensor], training: bool, steps: int) -> Any:
+        request = Request(
+            self.go_backwards,
+            self.return_sequences,
+            self.return_state or self.stateful,
+            "zeros" if self.zero_output_for_mask else self._masked_output,
+            self.masked,
+            None if mask is None else known_lengths(mask),
+        )
+        if not in_trial() or steps < 2:
+            return run_cell(self.cell, inputs, states, mask, constants, training, request)
+        # only the shapes are asked for: one step tells them
+        result = run_cell(self.cell, pytree.tree_map(lambda part: part[:, :1], inputs), states, None, constants, training, request)
+        if result.outputs is None:
+            return result
+        return result._replace(outputs=result.outputs.expand(-1, steps, *result.outputs.shape[2:]))
+
+    def get_initial_state(self, inputs: Tensor) -> list[Tensor]:
+        """The states of a batch before its first step: the cell's `get_initial_state`, or zeros.
+
+        Args:
+            inputs: (batch, steps, ...), or (steps, batch, ...) where `time_major`.
+        """
+        one_step = inputs[0] if self.time_major else inputs[:, 0]
+        return self._zero_states(one_step)
+
+    def _zero_states(self, one_step: Tensor) -> list[Tensor]:
+        make = getattr(self.cell, "get_initial_state", None)
+        if make is None:
+            return flat_sizes(zero_states(cell_states(self.cell), one_step, None, None))
+        made = flat_sizes(make(inputs=one_step, batch_size=one_step.shape[0], dtype=one_step.dtype))
+        return [state.to(one_step.device) for state in made]  # a user's cell may make them without a look at the inputs
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        mask = mask[0] if isinstance(mask, (list, tuple)) else mask
+        output_mask = mask if self.return_sequences else None
+        return [output_mask] + [None] * len(flat_sizes(cell_states(self.cell))) if self.return_state else output_mask
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """Scalars that the loss has beside the compiled one; Keras 2.2.4 names the cell's before the layer's."""
+        found = super().losses
+        own = 0 if self._call_losses_first else len(self._call_losses) + len(self._callable_losses)
+        return found[own:] + found[:own]
+
+    # -- configs
+
+    def get_config(self) -> dict[str, Any]:
+        names = ["return_sequences", "return_state", "go_backwards", "stateful", "unroll"]
+        if generations.choose("config.time_major"):
+            names.append("time_major")
+        config = {**base_config(self), **{name: getattr(self, name) for name in names}}
+        for name, default in (("zero_output_for_mask", False), ("masked", "auto")):
+            if getattr(self, name) != default:
+                config[name] = getattr(self, name)
+        if self._num_constants:
+            config["num_constants"] = self._num_constants
+        return {**config, "cell": serialize(self.cell)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> RNN:
+        """Make a layer from `get_config()`."""
+        rest = dict(config)
+        if isinstance(rest.get("cell"), dict):
+            rest["cell"] = deserialize(rest["cell"], custom_objects)
+        return cls(**rest)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and not any(isinstance(part, (tuple, list, dict)) for part in value)
