@@ -16,7 +16,7 @@ from torchkeras.layers.casting import to_tensors
 from torchkeras.layers.config import base_config, signature_config
 from torchkeras.layers.history import History
 from torchkeras.layers.input_spec import check_inputs
-from torchkeras.layers.loss_collector import LossCollector
+from torchkeras.layers.loss_collector import LossCollector, losses_count
 from torchkeras.layers.masks import get_mask, has_mask, set_mask, symbolic_masks
 from torchkeras.layers.naming import snake_case, unique_name
 from torchkeras.layers.raw_modules import watch_modules
@@ -297,7 +297,7 @@ def _batch_input_shape(kwargs: Mapping[str, Any]) -> Shape | None:
 
 
 def _add_activity_loss(layer: nn.Module, args: Any, output: Any) -> None:
-    if in_trial() or not isinstance(layer, Layer) or layer.activity_regularizer is None:
+    if not losses_count() or not isinstance(layer, Layer) or layer.activity_regularizer is None:
         return
     for part in output if isinstance(output, (list, tuple)) else [output]:
         loss = layer.activity_regularizer(part)

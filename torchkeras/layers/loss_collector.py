@@ -12,6 +12,11 @@ from torchkeras.layers.symbolic import in_trial
 from torchkeras.layers.weights import Weighted
 
 
+def losses_count() -> bool:
+    """Whether what a call adds is kept: not in a trial for shapes, nor in torch.export, whose program has outputs only."""
+    return not (in_trial() or torch.compiler.is_exporting())
+
+
 class LossCollector(Weighted):
     """What a layer adds to the training loss and to the logs."""
 
@@ -31,7 +36,7 @@ class LossCollector(Weighted):
         for loss in losses if isinstance(losses, (list, tuple)) else [losses]:
             if callable(loss) and not isinstance(loss, Tensor):
                 self._callable_losses.append(loss)
-            elif not in_trial():
+            elif losses_count():
                 self._call_losses.append(torch.as_tensor(loss))
         self._direct = False
 
@@ -47,7 +52,7 @@ class LossCollector(Weighted):
             raise ValueError(f"add_metric of layer '{self.name}' knows aggregation='mean' only, but got {aggregation!r}.")
         if name is None:
             raise ValueError(f"add_metric of layer '{self.name}' needs a name for the logs.")
-        if not in_trial():
+        if losses_count():
             self._call_metrics.append((name, torch.as_tensor(value).detach().mean()))
 
     @property
