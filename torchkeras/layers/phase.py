@@ -1,0 +1,63 @@
+"""The learning phase: what Keras code asks for when it does not take `training` as an argument.
+
+It is that of the innermost layer whose code runs (`layer.training`), unless the user fixed one for the whole program.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from torchkeras.generations import choose
+
+_fixed: list[int | None] = [None]
+_running: list[bool] = []  # `training` of the layers whose code runs, innermost last
+
+
+def fixed_phase() -> int | None:
+    """What the user fixed for the whole program: 0, 1 or nothing."""
+    return _fixed[0]
+
+
+def fix_phase(value: int | None) -> None:
+    """Fix the learning phase for the whole program, or (`None`) leave it to the layers again."""
+    _fixed[0] = value
+
+
+def current_phase() -> int:
+    """1 where code runs to train, else 0.
+
+    Keras 1 and 2 build the fixed phase into the graph, so that it rules inside of layers too; in tf.keras it rules where no layer does.
+    """
+    if _fixed[0] is not None and (not _running or choose("backend.fixed_phase") == "everywhere"):
+        return _fixed[0]
+    return int(_running[-1]) if _running else 0
+
+
+@contextmanager
+def running(training: bool) -> Iterator[None]:
+    """Run a layer's code in a learning phase."""
+    _running.append(bool(training))
+    try:
+        yield
+    finally:
+        _running.pop()
+
+
+def with_phase(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator for the `call` of a layer: the code in it runs in the learning phase of its `training`."""
+
+    @functools.wraps(call)
+    def enter(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        training = kwargs.get("training")
+        _running.append(self.training if training is None else bool(training))
+        try:
+            return call(self, *args, **kwargs)
+        finally:
+            _running.pop()
+
+    return enter
