@@ -7,6 +7,7 @@ not clip, and keep loss and gradient exact where it does. Probabilities of other
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -82,12 +83,13 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool 
 
     Source: tf.keras 2.4 and Keras 2.2.4 `sparse_categorical_crossentropy`.
     """
-    ids, scores, shape = _ids_and_scores(y_true, y_pred, from_logits, axis)
-    return F.cross_entropy(scores, ids, reduction="none", ignore_index=_NO_CLASS).view(shape)
+    ids, scores, like = _ids_and_scores(y_true, y_pred, from_logits, axis)
+    values = F.cross_entropy(scores, ids, reduction="none", ignore_index=_NO_CLASS)
+    return values if like is None else values.view_as(like)
 
 
-def _ids_and_scores(y_true: Any, y_pred: Any, from_logits: bool, axis: int) -> tuple[Tensor, Tensor, torch.Size]:
-    """Ids (n,), scores (n, classes) and the shape that n values have without the class axis."""
+def _ids_and_scores(y_true: Any, y_pred: Any, from_logits: bool, axis: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Ids (n,), scores (n, classes), and a tensor of the shape that n values have where that is not (n,)."""
     scores = scores_before(y_pred, "softmax", from_logits, axis)
     if scores is None:
         # Keras clips each probability, takes logarithms and lets the kernel scale them to sum to 1 again
@@ -96,14 +98,16 @@ def _ids_and_scores(y_true: Any, y_pred: Any, from_logits: bool, axis: int) -> t
         scores = as_float(scores)
     if axis != -1 and axis != scores.dim() - 1:
         scores = scores.movedim(axis, -1)
-    shape = scores.shape[:-1]
     ids = y_true if isinstance(y_true, Tensor) else torch.as_tensor(y_true, device=scores.device)
-    if ids.numel() != shape.numel():
+    wanted = tuple(scores.shape[:-1])
+    if tuple(ids.shape) not in (wanted, (*wanted, 1)) and (None in wanted or ids.numel() != math.prod(wanted)):
         raise ValueError(
-            f"sparse_categorical_crossentropy needs one class id for each prediction, {tuple(shape)}, but got y_true of shape "
+            f"sparse_categorical_crossentropy needs one class id for each prediction, {wanted}, but got y_true of shape "
             f"{tuple(ids.shape)} for y_pred of shape {tuple(scores.shape)}. For one-hot targets use categorical_crossentropy."
         )
-    return ids.reshape(-1).long(), scores.reshape(-1, scores.shape[-1]), shape
+    # no size is read off the batch here, so that graphs of symbolic tensors can record this
+    ids = ids.reshape(-1).long()
+    return (ids, scores, None) if scores.dim() == 2 else (ids, scores.reshape(-1, scores.shape[-1]), scores[..., 0])
 
 
 def binary_crossentropy(

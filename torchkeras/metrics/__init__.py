@@ -60,6 +60,7 @@ from torchkeras.metrics.functions import (
 from torchkeras.metrics.iou import MeanIoU
 from torchkeras.metrics.keras1 import f1score, fbeta_score, fmeasure, fscore, matthews_correlation, precision, recall
 from torchkeras.metrics.lookup import class_mode, deserialize, get, resolve, serialize
+from torchkeras.metrics.processes import all_reduce_states, over_processes
 from torchkeras.metrics.reducing import Mean, MeanMetricWrapper, MeanRelativeError, MeanTensor, RootMeanSquaredError, Sum
 
 acc = ACC = accuracy
@@ -122,6 +123,7 @@ __all__ = [
     "TruePositives",
     "acc",
     "accuracy",
+    "all_reduce_states",
     "bce",
     "binary_accuracy",
     "binary_crossentropy",
@@ -156,6 +158,7 @@ __all__ = [
     "mean_squared_logarithmic_error",
     "mse",
     "msle",
+    "over_processes",
     "poisson",
     "precision",
     "recall",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -15,7 +14,8 @@ from torch import Tensor, nn
 
 from torchkeras import config, initializers
 from torchkeras.generations import choose
-from torchkeras.metrics.variable import MetricVariable
+from torchkeras.metrics.processes import all_reduce_states, over_processes
+from torchkeras.metrics.variable import MetricVariable, as_variable
 
 if TYPE_CHECKING:
     import ignite.metrics
@@ -70,7 +70,7 @@ def _detached(result: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(result)
     def detached(self: Metric) -> Any:
         value = result(self)
-        return value.clone() if isinstance(value, MetricVariable) else value
+        return value.clone() if any(value is variable for variable in self._buffers.values()) else value
 
     return detached
 
@@ -100,6 +100,7 @@ class Metric(nn.Module):
         if self.dtype not in config.FLOAT_TYPES:
             raise ValueError(f"Metric '{self.name}' needs a dtype out of {sorted(config.FLOAT_TYPES)}, but got {dtype!r}.")
         self._device = torch.device("cpu")
+        self._variable_names: list[str] = []
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -140,33 +141,37 @@ class Metric(nn.Module):
         if aggregation is not None and "sum" not in str(aggregation).lower():
             raise ValueError(f"Metric '{self.name}' can only sum its variables over processes, but add_weight got aggregation={aggregation!r}.")
         kind = config.FLOAT_TYPES[self.dtype] if dtype is None else _as_dtype(dtype)
-        variable = MetricVariable.zeros(tuple(shape), _for_device(kind, self._device), self._device)
+        variable = as_variable(torch.zeros(tuple(shape), dtype=_for_device(kind, self._device), device=self._device))
         if initializer not in (None, "zeros"):
-            variable.assign(torch.as_tensor(initializers.get(initializer)(tuple(shape))))
+            variable.copy_(torch.as_tensor(initializers.get(initializer)(tuple(shape))))
         self.register_buffer(f"_variable_{name}", variable, persistent=False)
-        return variable
+        self._variable_names.append(f"_variable_{name}")
+        return cast(MetricVariable, variable)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        buffers = self.__dict__.get("_buffers")
-        if buffers and isinstance(value, Tensor):
-            if isinstance(value, MetricVariable):
-                self._rename(next((key for key, buffer in buffers.items() if buffer is value), name), name)
-            elif name in buffers:  # `self.total = self.total + values`: a variable all the same
-                value = value.detach().as_subclass(MetricVariable)
+        names = self.__dict__.get("_variable_names")
+        if names and isinstance(value, Tensor):
+            for known in names:
+                if self._buffers[known] is value:
+                    self._rename(known, name)
+            if name in names:  # `self.total = self.total + values`: a variable all the same
+                value = value if value is self._buffers[name] else as_variable(value.detach())
         super().__setattr__(name, value)
 
     def _rename(self, old: str, new: str) -> None:
-        """Keep the variable `old` under the name of the attribute that holds it, at its place in the order."""
+        """Keep the variable `old` under the name of the attribute that holds it."""
         if old != new:
-            renamed = {new if key == old else key: buffer for key, buffer in self._buffers.items() if key != new}
-            self._buffers.clear()
-            self._buffers.update(renamed)
+            self._buffers[new] = self._buffers.pop(old)
+            self._variable_names[self._variable_names.index(old)] = new
             self._non_persistent_buffers_set.add(new)
 
     @property
     def variables(self) -> list[MetricVariable]:
         """The variables, in the order they were made."""
-        return [buffer for buffer in self._buffers.values() if isinstance(buffer, MetricVariable)]
+        return [self._variable(name) for name in self._variable_names]
+
+    def _variable(self, name: str) -> MetricVariable:
+        return cast(MetricVariable, self._buffers[name])
 
     @property
     def weights(self) -> list[MetricVariable]:
@@ -182,7 +187,7 @@ class Metric(nn.Module):
 
     def get_weights(self) -> list[np.ndarray]:
         """The variables' values."""
-        return [variable.read_value().detach().cpu().numpy().copy() for variable in self.variables]
+        return [variable.detach().cpu().numpy().copy() for variable in self.variables]
 
     def set_weights(self, weights: list[Any]) -> None:
         """Write the variables' values.
@@ -194,7 +199,7 @@ class Metric(nn.Module):
         if len(weights) != len(variables):
             raise ValueError(f"Metric '{self.name}' has {len(variables)} variables, but got {len(weights)} values.")
         for variable, value in zip(variables, weights, strict=True):
-            variable.assign(value)
+            variable.copy_(torch.as_tensor(value))
 
     # what a subclass writes
 
@@ -236,7 +241,7 @@ class Metric(nn.Module):
         for key, buffer in self._buffers.items():
             if buffer is not None:
                 moved = buffer.to(device=device, dtype=_for_device(buffer.dtype, device))
-                self._buffers[key] = moved.as_subclass(MetricVariable) if isinstance(buffer, MetricVariable) else moved
+                self._buffers[key] = as_variable(moved) if key in self._variable_names else moved
         self._device = device
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Metric:
@@ -249,35 +254,12 @@ class Metric(nn.Module):
         return self
 
     def all_reduce_state(self) -> None:
-        """Sum the variables over all processes of torch.distributed, in place; nothing where there is one process.
-
-        Every process must call it, each with the same variables.
-        """
-        if not _distributed():
-            return
-        by_type: dict[torch.dtype, list[MetricVariable]] = defaultdict(list)
-        for variable in self.variables:
-            by_type[variable.dtype].append(variable)
-        for variables in by_type.values():
-            flat = torch.cat([variable.read_value().reshape(-1) for variable in variables])
-            torch.distributed.all_reduce(flat)
-            for variable, part in zip(variables, flat.split([variable.numel() for variable in variables]), strict=True):
-                variable.copy_(part.view(variable.shape))
-
-    @contextmanager
-    def over_processes(self) -> Iterator[None]:
-        """Inside, the state is that of all processes together; after, this process's own again."""
-        own = [variable.clone() for variable in self.variables] if _distributed() else []
-        self.all_reduce_state()
-        try:
-            yield
-        finally:
-            for variable, before in zip(self.variables if own else [], own, strict=True):
-                variable.copy_(before)
+        """Sum the variables over all processes of torch.distributed, in place; every process must call it."""
+        all_reduce_states([self])
 
     def global_result(self) -> Any:
-        """The value over all processes; this process's state stays its own."""
-        with self.over_processes():
+        """The value over all processes, each of which must ask; this process's state stays its own."""
+        with over_processes([self]):
             return self.result()
 
     def as_ignite(self, output_transform: Callable[[Any], Any] = lambda output: output, device: Any = None) -> ignite.metrics.Metric:
@@ -312,11 +294,6 @@ class Metric(nn.Module):
         if device is not None:
             self.to(device)
         return IgniteMetric(output_transform=output_transform, device=device or "cpu")
-
-
-def _distributed() -> bool:
-    """Whether there are several processes."""
-    return torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1
 
 
 def _as_dtype(dtype: Any) -> torch.dtype:

@@ -163,11 +163,6 @@ class _AtThresholds(Metric):
         for kind in self._kept:
             self._variable(kind).add_(counts[kind][self._places])
 
-    def _variable(self, name: str) -> MetricVariable:
-        variable = self._buffers[name]
-        assert isinstance(variable, MetricVariable)
-        return variable
-
     def _one_or_all(self, values: Tensor) -> Tensor:
         values = values.to(config.FLOAT_TYPES[self.dtype])
         return values[0] if len(self.thresholds) == 1 else values

@@ -40,9 +40,7 @@ class _OverThresholds(Metric):
 
     def _add(self, data: Prepared, by_label: bool = False) -> None:
         for kind, counted in count(data, self._levels, by_label)._asdict().items():
-            variable = self._buffers[kind]
-            assert isinstance(variable, MetricVariable)
-            variable.add_(counted)
+            self._variable(kind).add_(counted)
 
     def _counts(self) -> Counts:
         return Counts(self.true_positives, self.false_positives, self.true_negatives, self.false_negatives)
@@ -175,7 +173,7 @@ class AUC(_OverThresholds):
 
     def _interpolated_pr(self) -> Tensor:
         """Area between each two thresholds, with true positives linear in all positives there."""
-        tp, positives = self.true_positives.read_value(), self.true_positives + self.false_positives
+        tp, positives = self.true_positives, self.true_positives + self.false_positives
         gained, found = tp[:-1] - tp[1:], positives[:-1] - positives[1:]
         slope = divide_no_nan(gained, found.clamp(min=0))
         intercept = tp[1:] - slope * positives[1:]

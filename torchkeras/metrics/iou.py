@@ -58,7 +58,7 @@ class MeanIoU(Metric):
 
     def result(self) -> Tensor:
         """The mean so far, 0 before any data; a scalar."""
-        matrix = self.total_cm.read_value()
+        matrix = self.total_cm
         right = matrix.diagonal()
         union = matrix.sum(0) + matrix.sum(1) - right
         seen = (union != 0).sum().to(matrix.dtype)

@@ -64,6 +64,8 @@ def ids_like(y_true: Tensor, best: Tensor) -> Tensor:
     """
     if y_true.shape == best.shape:
         return y_true
+    if tuple(y_true.shape) == (*best.shape, 1):
+        return y_true.squeeze(-1)
     if y_true.numel() != best.numel():
         raise ValueError(
             f"Sparse accuracies need one class id for each prediction, {tuple(best.shape)}, but got y_true of shape {tuple(y_true.shape)}. "

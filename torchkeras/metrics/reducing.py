@@ -89,8 +89,7 @@ class Mean(Metric):
     @property
     def count(self) -> MetricVariable:
         """Sum of the weights so far, as a variable."""
-        variable = self._buffers["_variable_count"]
-        assert isinstance(variable, MetricVariable)
+        variable = self._variable("_variable_count")
         if self._seen:
             variable.add_(self._seen)
             self._seen = 0

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 
+def as_variable(tensor: Tensor) -> Tensor:
+    """`tensor` as a `MetricVariable` that shares its memory; subclasses of other making (torch's fake tensors) stay what they are."""
+    return tensor.as_subclass(MetricVariable) if type(tensor) is Tensor else tensor
+
+
 class MetricVariable(Tensor):
     """A tensor with the writing methods of a Keras variable; what is computed from it is a plain tensor."""
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
-
-    @staticmethod
-    def zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | None = None) -> MetricVariable:
-        """A new one of zeros."""
-        return torch.zeros(shape, dtype=dtype, device=device).as_subclass(MetricVariable)
 
     def assign(self, value: Any) -> MetricVariable:
         """Write `value`, in place."""
