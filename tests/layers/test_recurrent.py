@@ -9,6 +9,6 @@ from tests.golden_cases import golden
 from tests.layers.golden_layer import check_golden_layer
 
 
-@pytest.mark.parametrize("case", golden("layer", "SimpleRNN", "LSTM", "GRU", "RNN"), ids=str)
+@pytest.mark.parametrize("case", golden("layer", "SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM2D"), ids=str)
 def test_matches_keras(case, keras_version):
     check_golden_layer(case)

@@ -1,8 +1,25 @@
 """Recurrent layers and cells."""
 
 from torchkeras.layers.recurrent.cells import AbstractRNNCell, GRUCell, LSTMCell, SimpleRNNCell
+from torchkeras.layers.recurrent.conv_lstm import ConvLSTM2D, ConvLSTM2DCell, ConvRNN2D
+from torchkeras.layers.recurrent.cudnn import CuDNNGRU, CuDNNLSTM
 from torchkeras.layers.recurrent.rnn import RNN
 from torchkeras.layers.recurrent.stacked import StackedRNNCells
 from torchkeras.layers.recurrent.standard import GRU, LSTM, SimpleRNN
 
-__all__ = ["GRU", "LSTM", "RNN", "AbstractRNNCell", "GRUCell", "LSTMCell", "SimpleRNN", "SimpleRNNCell", "StackedRNNCells"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "AbstractRNNCell",
+    "ConvLSTM2D",
+    "ConvLSTM2DCell",
+    "ConvRNN2D",
+    "CuDNNGRU",
+    "CuDNNLSTM",
+    "GRUCell",
+    "LSTMCell",
+    "SimpleRNN",
+    "SimpleRNNCell",
+    "StackedRNNCells",
+]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
@@ -13,18 +12,19 @@ from torchkeras import generations
 from torchkeras.layers.base import Layer, layer_registry
 from torchkeras.layers.config import base_config
 from torchkeras.layers.input_spec import InputSpec
+from torchkeras.layers.recurrent.arguments import SequenceArguments
 from torchkeras.layers.recurrent.calling import cell_states, flat_sizes, takes
 from torchkeras.layers.recurrent.cells import zero_states
 from torchkeras.layers.recurrent.running import Request, run_cell
 from torchkeras.layers.recurrent.stacked import StackedRNNCells, check_cell
 from torchkeras.layers.recurrent.states import KeptStates
 from torchkeras.layers.serialization import deserialize, serialize
-from torchkeras.layers.symbolic import in_trial, is_symbolic, symbolic_leaves
+from torchkeras.layers.symbolic import in_trial
 from torchkeras.ops.recurrent import FORMS, known_lengths
 
 
 @layer_registry.add()
-class RNN(KeptStates):
+class RNN(SequenceArguments, KeptStates):
     """A recurrent layer made of a cell.
 
     Args:
@@ -86,70 +86,9 @@ class RNN(KeptStates):
         self.zero_output_for_mask = zero_output_for_mask
         self.masked = masked
         self._num_constants = num_constants or 0
-        self._constants_shapes: list[Any] = []
         self._masked_output = "output" if unroll else generations.choose("rnn.masked_output")
         self._recorded_first = generations.choose("rnn.stateful_start") == "recorded"
         self._cell_scope = self.scopes_cell and generations.choose("rnn.cell_scope")
-
-    # -- the door
-
-    def _enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        args, kwargs = self._standard_arguments(args, kwargs)
-        return super()._enter(args, kwargs)
-
-    def _standard_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Keras allows `layer([x, *initial_state, *constants])`; inside they are arguments of their own."""
-        kwargs = dict(kwargs)
-        if not args and "inputs" in kwargs:
-            args = (kwargs.pop("inputs"),)
-        if args and isinstance(args[0], list):
-            inputs, states, constants = self._split_list(args[0])
-            args = (inputs, *args[1:])
-            kwargs.update({key: value for key, value in (("initial_state", states), ("constants", constants)) if value})
-        for key in ("initial_state", "constants"):
-            value = kwargs.get(key)
-            if value is None:
-                kwargs.pop(key, None)
-            elif not isinstance(value, (list, tuple)):
-                kwargs[key] = [value]
-        self._check_mixed([*flat_sizes(kwargs.get("initial_state") or []), *flat_sizes(kwargs.get("constants") or [])])
-        if kwargs.get("constants"):
-            self._num_constants = len(kwargs["constants"])
-            self._constants_shapes = [tuple(constant.shape) for constant in kwargs["constants"]]
-        if not self.built and args:
-            self._check_symbolic(args[0])
-        return args, kwargs
-
-    def _split_list(self, parts: list[Any]) -> tuple[Any, list[Any], list[Any]]:
-        if len(parts) > 1 and not any(isinstance(part, (Tensor, np.ndarray)) for part in parts[1:]):
-            return parts, [], []  # plain numbers
-        end = len(parts) - self._num_constants
-        return parts[0], parts[1:end], parts[end:]
-
-    def _check_mixed(self, tensors: list[Any]) -> None:
-        symbolic = [is_symbolic(tensor) for tensor in tensors]
-        if any(symbolic) and not all(symbolic):
-            raise ValueError(
-                f"The initial state and the constants of '{self.name}' must be all symbolic (outputs of layers or of Input) or all plain tensors, "
-                "but got a mix of the two. Pass the plain ones through Input()."
-            )
-
-    def _check_symbolic(self, inputs: Any) -> None:
-        """What must be known of the shape of a symbolic input."""
-        leaves = symbolic_leaves(inputs)
-        if not leaves:
-            return
-        batch, steps = leaves[0].shape[:2] if not self.time_major else leaves[0].shape[1::-1]
-        if self.stateful and batch is None:
-            raise ValueError(
-                f"'{self.name}' is stateful, so it needs to know its batch size, but got an input of shape {tuple(leaves[0].shape)}. "
-                "Give the first layer batch_input_shape=(...), or Input a batch_shape=(...)."
-            )
-        if self.unroll and steps is None:
-            raise ValueError(
-                f"'{self.name}' cannot unroll over an unknown number of steps: got an input of shape {tuple(leaves[0].shape)}. "
-                "Give the first layer an input_shape with the number of steps (an Embedding: input_length), or leave unroll=False."
-            )
 
     # -- building
 
@@ -187,7 +126,7 @@ class RNN(KeptStates):
         self, inputs: Any, mask: Any = None, training: bool | None = None, initial_state: Any = None, constants: Any = None
     ) -> Any:
         if isinstance(inputs, list):
-            inputs, states, given = self._split_list(inputs)
+            inputs, states, given = self.split_list(inputs)
             initial_state, constants = states or initial_state, given or constants
         mask = mask[0] if isinstance(mask, (list, tuple)) else mask
         if mask is not None and mask.dtype is not torch.bool:

@@ -75,7 +75,7 @@ def _run_stack(stack: StackedRNNCells, inputs: Tensor, states: list[Tensor], mas
         wanted = request if number == len(parts) - 1 else inner
         results.append(run_cell(cell, inputs if not results else results[-1].outputs, own, mask, [], training, wanted))
     last, outputs, _ = results[-1]
-    if mask is not None and request.masked_output == "state" and not stack.reverse_state_order:
+    if mask is not None and request.masked_output == "state" and len(results) > 1 and not stack.reverse_state_order:
         last, outputs = _held_by_first(results, mask)
     return Result(last, outputs, tuple(stack.join([result.states for result in results])))
 
@@ -86,7 +86,7 @@ def _held_by_first(results: list[Result], mask: Tensor) -> tuple[Tensor, Tensor 
     if held is None or held.shape[2:] != last.shape[1:]:
         sizes = [result.states[0].shape[1] for result in results]
         raise ValueError(
-            f"Stacked cells of the sizes {sizes} take no mask in Keras 2.2.4, whose masked steps put out the first cell's state in place of the last one's. "
+            f"Stacked cells of the sizes {sizes} take no mask in Keras 2.2.4, whose masked steps put out the state of the first cell. "
             "Stack layers with return_sequences=True instead, or cells of one size."
         )
     last = torch.where(mask[:, -1:], last, held[:, -1])

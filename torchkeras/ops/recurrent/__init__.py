@@ -1,5 +1,6 @@
 """Recurrence on tensors: fused kernels, loops over time, masks of any pattern."""
 
+from torchkeras.ops.recurrent.convolution import conv_lstm_step, convolve
 from torchkeras.ops.recurrent.kernels import flatten_weights, run_fused
 from torchkeras.ops.recurrent.order import StepOrder, known_lengths, order_steps, set_known_lengths
 from torchkeras.ops.recurrent.recurrence import FORMS, MASKED_OUTPUTS, Recurrence, Result, run
@@ -15,6 +16,8 @@ __all__ = [
     "Result",
     "StepOrder",
     "Weights",
+    "conv_lstm_step",
+    "convolve",
     "flatten_weights",
     "gru_step",
     "known_lengths",

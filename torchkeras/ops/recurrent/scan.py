@@ -56,6 +56,9 @@ def masked_scan(
 
     Returns:
         The output of each time, and the last states.
+
+    Raises:
+        ValueError: the first state should be put out and has not the output's shape.
     """
     outputs: list[Tensor] = []
     zeros: Tensor | None = None
@@ -63,6 +66,11 @@ def masked_scan(
         output, new_states = step(now, states, constants)
         if masked_output == "state":
             held = states[0]
+            if held.shape != output.shape:
+                raise ValueError(
+                    f"A masked step puts out the first state (Keras 2.2.4), of shape {tuple(held.shape)}, but this cell's output has the shape "
+                    f"{tuple(output.shape)}. Let the first state be the output, or leave the mask away."
+                )
         elif outputs and masked_output == "output":
             held = outputs[-1]
         else:

@@ -83,9 +83,13 @@ def lstm_step(
     recurrent_activation: Activation = torch.sigmoid,
 ) -> tuple[Tensor, States]:
     """Long short-term memory (Hochreiter & Schmidhuber, 1997; Gers et al., 2000), gates i f g o."""
-    hidden, carry = states
-    units = hidden.shape[1]
-    gates = recur(hidden, weights.weight_hh, weights.bias_hh, constants[0] if constants else None, projected)
+    gates = recur(states[0], weights.weight_hh, weights.bias_hh, constants[0] if constants else None, projected)
+    return lstm_gates(gates, states[1], activation, recurrent_activation)
+
+
+def lstm_gates(gates: Tensor, carry: Tensor, activation: Activation, recurrent_activation: Activation) -> tuple[Tensor, States]:
+    """What an LSTM makes of its gates' sums (batch, 4 * units, ...), in the order i f g o, and of its carry (batch, units, ...)."""
+    units = carry.shape[1]
     opened, candidate, shown = gates.split((2 * units, units, units), 1)
     write, keep = recurrent_activation(opened).chunk(2, 1)
     carry = torch.addcmul(keep * carry, write, activation(candidate))

@@ -1,0 +1,5 @@
+"""Keras' path to the convolutional recurrent layers, which live with the other recurrent ones."""
+
+from torchkeras.layers.recurrent.conv_lstm import ConvLSTM2D, ConvLSTM2DCell, ConvRNN2D
+
+__all__ = ["ConvLSTM2D", "ConvLSTM2DCell", "ConvRNN2D"]
