@@ -17,7 +17,7 @@ from torchkeras.layers.base import Layer, get_mask, has_mask, set_mask
 from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.naming import module_key, name_of, snake_case, unique_name
 from torchkeras.layers.raw_modules import stop_watching, watch_modules
-from torchkeras.layers.symbolic import KerasTensor, Node, NodeList, inbound_nodes, outbound_nodes, shape_of, symbolic_leaves
+from torchkeras.layers.symbolic import KerasTensor, Node, inbound_nodes, outbound_nodes, shape_of, symbolic_leaves
 from torchkeras.registry import nearest
 
 
@@ -45,7 +45,7 @@ class Network(Layer):
         super().__init__(name=name or self._automatic_name(inputs is not None), trainable=trainable, **kwargs)
         self._record_: records.Record | None = None
         self._plan: Plan | None = None
-        self._symbols = NodeList()
+        self._symbols = Symbols()
         self._refuses_masks = False
         if inputs is not None:
             self._init_graph(inputs, outputs)
@@ -69,7 +69,7 @@ class Network(Layer):
         record.input_keys = [keys[layer] for layer in input_layers]
         self._record_ = record
         self._plan = None
-        self._symbols = NodeList([inputs, outputs])
+        self._symbols = Symbols(inputs, outputs)
         self._input_names_in = list(inputs) if isinstance(inputs, Mapping) else None
         self._to_float = [
             self._modules[key].input_dtype if self._wants_floats(number) else None  # type: ignore[union-attr, misc]
@@ -80,7 +80,7 @@ class Network(Layer):
         for module in self.children():
             if not isinstance(module, Layer):
                 module.train(self.training)
-        stop_watching()
+        stop_watching([*inputs_flat, *outputs_flat, *(tensor for node in nodes for tensor in node.outputs)])
 
     def _check_ends(self, inputs: Any, outputs: Any, inputs_flat: list[KerasTensor], outputs_flat: list[KerasTensor]) -> None:
         if outputs is None:
@@ -147,17 +147,31 @@ class Network(Layer):
         flat = self._flat_inputs(inputs)
         if self._plan is None:
             self._plan = Plan(record, self._modules)
-        stop_watching()
         for number, dtype in enumerate(self._to_float):
             if dtype is not None and not flat[number].is_floating_point():
                 flat[number] = flat[number].to(dtype)  # type: ignore[arg-type]
         if self._loss_layers:
             self.clear_losses()
-        with self.mode(training) if training is not None else _nothing:
-            if self._plan.masked or mask is not None:
-                masks = mask if isinstance(mask, (list, tuple)) else [mask] * len(flat) if mask is None or len(flat) == 1 else [mask]
-                return self._plan.run_masked(self._modules, flat, list(masks))
-            return self._plan.run(self._modules, flat)
+        if training is not None:
+            with self.mode(training):
+                return self._run(flat, mask)
+        return self._run(flat, mask)
+
+    def _run(self, flat: list[Tensor], mask: Any) -> Any:
+        plan = self._plan
+        assert plan is not None
+        if plan.masked or mask is not None:
+            masks = mask if isinstance(mask, (list, tuple)) else [mask] * len(flat) if mask is None or len(flat) == 1 else [mask]
+            return plan.run_masked(self._modules, flat, list(masks))
+        return plan.run(self._modules, flat)
+
+    def prepare(self, inputs: Any) -> None:
+        super().prepare(inputs)
+        if self._record_ is not None and self._plan is None:
+            self._plan = Plan(self._record_, self._modules)
+
+    def _is_prepared(self) -> bool:
+        return super()._is_prepared() and (self._record_ is None or self._plan is not None)
 
     def _flat_inputs(self, inputs: Any) -> list[Tensor]:
         record = self._graph()
@@ -270,10 +284,10 @@ class Network(Layer):
     # -- ends of the graph
 
     def _ends(self) -> tuple[Any, Any]:
-        watch_modules()
         if not self._symbols:
-            self._symbols = NodeList(_materialize(self._graph(), self._modules))
-        return self._symbols[0], self._symbols[1]
+            self._symbols = Symbols(*_materialize(self._graph(), self._modules))
+        watch_modules(symbolic_leaves(self._symbols.outputs))
+        return self._symbols.inputs, self._symbols.outputs
 
     @property
     def inputs(self) -> list[KerasTensor]:
@@ -366,13 +380,20 @@ class Network(Layer):
         print_summary(self, line_length, positions, print_fn)
 
 
-class _Nothing:
-    def __enter__(self) -> None: ...
+class Symbols:
+    """The symbolic ends of a graph; copies and pickles start without them, and make them from the record when asked."""
 
-    def __exit__(self, *error: object) -> None: ...
+    def __init__(self, inputs: Any = None, outputs: Any = None) -> None:
+        self.inputs, self.outputs = inputs, outputs
 
+    def __bool__(self) -> bool:
+        return self.outputs is not None
 
-_nothing = _Nothing()
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return (Symbols, ())
+
+    def __deepcopy__(self, memo: Any) -> Symbols:
+        return Symbols()
 
 
 def _takes_integers(module: nn.Module | None) -> bool:

@@ -20,7 +20,7 @@ from torchkeras.layers.loss_collector import LossCollector, losses_count
 from torchkeras.layers.masks import get_mask, has_mask, set_mask, symbolic_masks
 from torchkeras.layers.naming import snake_case, unique_name
 from torchkeras.layers.raw_modules import watch_modules
-from torchkeras.layers.symbolic import KerasTensor, Node, in_trial, real_tensors, run_trials, shape_of, symbolic_leaves
+from torchkeras.layers.symbolic import KerasTensor, Node, real_tensors, run_trials, shape_of, symbolic_leaves
 from torchkeras.registry import Registry, nearest
 from torchkeras.shapes import Shape, as_shape
 
@@ -73,6 +73,7 @@ class Layer(History, LossCollector, KerasBorder):
         cls._masks_itself = cls.compute_mask is not Layer.compute_mask
         if cls.__module__.split(".")[0] != __name__.split(".")[0]:
             cls.resolves_training = own.get("resolves_training", False)
+            cls._tracks_containers = True
 
     def __init__(self, trainable: bool = True, name: str | None = None, dtype: Any = None, dynamic: bool = False, **kwargs: Any) -> None:
         unknown = sorted(set(kwargs) - set(_BASE_ARGUMENTS))
@@ -173,10 +174,10 @@ class Layer(History, LossCollector, KerasBorder):
     def _enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if symbolic_leaves((args, kwargs)):
             return self._record(args, kwargs)
-        args = to_tensors(args, keep_integers=self.accepts_integers)
+        args = tuple(to_tensors(arg, keep_integers=self.accepts_integers) for arg in args)
         inputs = args[0] if args else next(iter(kwargs.values()), None)
         self.ensure_built(inputs)
-        if not in_trial():
+        if not torch.compiler.is_compiling():
             self._direct = self._may_go_straight() and self._ndim is not None
         check_inputs(self.name, self.input_spec, shape_of(inputs) if self.input_spec is not None else None)
         masks = kwargs.get("mask")
@@ -221,6 +222,18 @@ class Layer(History, LossCollector, KerasBorder):
         self.build_now(shapes, device)
         self._ndim = inputs.dim() if isinstance(inputs, Tensor) else None
 
+    def prepare(self, inputs: Any) -> None:
+        """Do all that the first call does beside computing."""
+        self.ensure_built(inputs)
+        self._direct = self._may_go_straight() and self._ndim is not None
+
+    def _is_prepared(self) -> bool:
+        return self.built and (self._direct or not self._may_go_straight())
+
+    def _infer_parameters(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> None:
+        """Of torch's protocol for lazy modules: torch.compile calls it before it traces."""
+        self.prepare(args[0] if args else next(iter((kwargs or {}).values()), None))
+
     def build_now(self, input_shape: Any, device: torch.device | None = None) -> None:
         """Run `build` and put in the initial weights, on a device (`None`: the default one)."""
         self._build_device = device
@@ -233,13 +246,13 @@ class Layer(History, LossCollector, KerasBorder):
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call on symbolic tensors: build, find the output's shape, remember the node."""
-        watch_modules()
         inputs = args[0] if args else next(iter(kwargs.values()), None)
         self.ensure_built(inputs)
         check_inputs(self.name, self.input_spec, shape_of(inputs) if self.input_spec is not None else None)
         masks = kwargs["mask"] if kwargs.get("mask") is not None else symbolic_masks(inputs)
         structure = self._infer(args, self.fill(kwargs, masks))
         Node(self, args, kwargs, structure)
+        watch_modules(symbolic_leaves(structure))
         if (has_mask(masks) or self._masks_itself) and not has_mask([leaf.keras_mask for leaf in symbolic_leaves(structure)]):
             set_mask(structure, run_trials(self.compute_mask, (inputs, masks), {}))
         return structure
@@ -278,6 +291,8 @@ class Layer(History, LossCollector, KerasBorder):
                 return state[table][name]
         if name in state.get("_weight_specs", ()):
             return self.keras_view(name)
+        if name == "_initialize_hook" and not self._is_prepared():
+            return True  # torch's protocol for lazy modules
         descriptor = inspect.getattr_static(type(self), name, None)
         if isinstance(descriptor, property) and descriptor.fget is not None:
             return descriptor.fget(self)  # raised AttributeError before: again, for its message

@@ -64,7 +64,7 @@ class InputLayer(Layer):
         made = input_tensor if isinstance(input_tensor, KerasTensor) else KerasTensor.placeholder(as_shape(batch_shape), self.input_dtype, self.name)
         self._trials = made.trials
         Node(self, (), {}, made)
-        watch_modules()
+        watch_modules([made])
 
     @property
     def dtype(self) -> str:

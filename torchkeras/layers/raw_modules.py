@@ -6,6 +6,9 @@ its parameters train and train/eval switches it.
 
 from __future__ import annotations
 
+import contextlib
+import weakref
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import nn
@@ -14,20 +17,42 @@ from torch.nn.modules import module as torch_module
 from torchkeras.layers.symbolic import KerasTensor, Node, in_trial, map_leaves, run_trials, symbolic_leaves
 
 _handles: list[Any] = []
+_open: dict[int, weakref.ref[KerasTensor]] = {}  # symbolic tensors that no model has taken up yet
 _outermost: list[tuple[nn.Module, Any]] = []
 
 
-def watch_modules() -> None:
-    """Start to look for raw modules called on symbolic tensors; costs nothing while it goes on already."""
+def watch_modules(tensors: Iterable[KerasTensor]) -> None:
+    """Look for raw modules called on symbolic tensors, as long as one of these lives and is in no model yet."""
+    for tensor in tensors:
+        key = id(tensor)
+        _open[key] = weakref.ref(tensor, lambda _, key=key: _open.pop(key, None))  # type: ignore[misc]
     if not _handles:
         _handles.append(torch_module.register_module_forward_pre_hook(_before))
         _handles.append(torch_module.register_module_forward_hook(_after, always_call=True))
 
 
-def stop_watching() -> None:
-    """Take the hooks away: module calls are at full speed again."""
+def stop_watching(tensors: Iterable[KerasTensor] = ()) -> None:
+    """A model has taken these tensors up. Once no graph is open, the hooks go: module calls are at full speed again."""
+    for tensor in tensors:
+        _open.pop(id(tensor), None)
+    if not _open:
+        _remove()
+
+
+def _remove() -> None:
     while _handles:
         _handles.pop().remove()
+
+
+@contextlib.contextmanager
+def not_watching() -> Iterator[None]:
+    """Module calls at full speed inside a `with` block, whatever graphs are open."""
+    _remove()
+    try:
+        yield
+    finally:
+        if _open:
+            watch_modules(())
 
 
 # a Layer records its own calls; `_weight_specs` marks one, since this room cannot import it

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from torchkeras.layers.base import Layer
 from torchkeras.layers.naming import unique_name
-from torchkeras.layers.raw_modules import inside_module, watch_modules
+from torchkeras.layers.raw_modules import inside_module
 from torchkeras.layers.symbolic import KerasTensor, map_leaves, record_operation, run_trials, symbolic_leaves
 
 
@@ -105,7 +105,6 @@ def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     """Make a layer of a torch function that was called on symbolic tensors, and call it."""
     if inside_module():
         return run_trials(function, args, kwargs)
-    watch_modules()
     leaves: list[KerasTensor] = []
 
     def place(leaf: KerasTensor) -> Slot:

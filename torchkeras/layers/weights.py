@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchkeras import config, constraints, initializers, regularizers
 from torchkeras.layers.layouts import Layout, as_is
 from torchkeras.layers.symbolic import real_tensors
+from torchkeras.layers.tracking import track
 
 
 class KerasWeight(torch.Tensor):
@@ -107,6 +108,7 @@ class Weighted(nn.Module):
     _trainable: bool
     _weight_specs: dict[str, WeightSpec]
     _build_device: torch.device | None
+    _tracks_containers: ClassVar[bool] = False  # whether layers in list and dict attributes are looked after: in users' classes
 
     def add_weight(
         self,
@@ -218,6 +220,9 @@ class Weighted(nn.Module):
                 yield spec, spec.layout.to_keras(self._stored(spec), spec.shape)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if self._tracks_containers and type(value) in (list, dict, tuple) and "_modules" in self.__dict__:
+            object.__setattr__(self, name, track(self, name, value))
+            return
         # `self.W = self.add_weight("kernel", ...)`: the weight moves to the name that the user gave it
         specs = self.__dict__.get("_weight_specs")
         if specs and isinstance(value, Tensor):

@@ -2,5 +2,6 @@
 
 from torchkeras.models.model import Model
 from torchkeras.models.sequential import Sequential
+from torchkeras.models.wrapped import WrappedModel
 
-__all__ = ["Model", "Sequential"]
+__all__ = ["Model", "Sequential", "WrappedModel"]

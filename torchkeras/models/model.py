@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
+
 from torchkeras.callbacks.history import History
 from torchkeras.callbacks.progbar_logger import ProgbarLogger
 from torchkeras.graph.config import build_graph, graph_config
@@ -22,6 +24,12 @@ class Model(Trainer):
 
     Source: Keras 2.2.4 and tf.keras 2.4.0 `Model`.
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        first = args[0] if args else kwargs.get("inputs")
+        if cls is Model and isinstance(first, nn.Module) and not isinstance(first, type):
+            return super().__new__(_wrapper[0])
+        return super().__new__(cls)
 
     def get_config(self) -> dict[str, Any]:
         """The graph as plain data.
@@ -45,3 +53,7 @@ class Model(Trainer):
 
     def _standard_callbacks(self, verbose: int, steps: int) -> tuple[Any, list[Any]]:
         return History(), [ProgbarLogger(verbose=verbose)] if verbose else []
+
+
+# `Model(module)` makes one of these; models.wrapped sets it
+_wrapper: list[type[Model]] = []

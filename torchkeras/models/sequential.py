@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from torchkeras import generations
-from torchkeras.graph.network import Network
+from torchkeras.graph.network import Network, Symbols
 from torchkeras.graph.record import Record
 from torchkeras.layers.base import Layer, layer_registry
 from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.naming import module_key, name_of
-from torchkeras.layers.raw_modules import watch_modules
+from torchkeras.layers.raw_modules import stop_watching, watch_modules
 from torchkeras.layers.serialization import deserialize, serialize
 from torchkeras.layers.symbolic import KerasTensor, Node, shape_of
 from torchkeras.models.model import Model
@@ -41,12 +41,19 @@ class Sequential(Model):
     def __init__(self, layers: Sequence[nn.Module] | None = None, name: str | None = None, **kwargs: Any) -> None:
         self._made_record: Record | None = None
         self._stack: list[str] = []
-        self._first: KerasTensor | None = None
-        self._last: KerasTensor | None = None
+        self._growing = Symbols()  # the first and the last symbolic tensor
         self._inferred = False
         super().__init__(name=name, **kwargs)
         for layer in layers or ():
             self.add(layer)
+
+    @property
+    def _first(self) -> KerasTensor | None:
+        return self._growing.inputs
+
+    @property
+    def _last(self) -> KerasTensor | None:
+        return self._growing.outputs
 
     # the record follows the stack lazily, so that adding a thousand layers costs a thousand steps
     @property
@@ -61,7 +68,7 @@ class Sequential(Model):
 
     def __getstate__(self) -> dict[str, Any]:
         self._record_  # noqa: B018  makes it: symbolic tensors do not travel, the record does
-        return {**self.__dict__, "_first": None, "_last": None}
+        return dict(self.__dict__)
 
     def add(self, layer: Any) -> None:
         """Put a layer on top of the stack.
@@ -94,8 +101,9 @@ class Sequential(Model):
             if shape is not None:
                 self._start(InputLayer(batch_input_shape=shape, dtype=_own_input_dtype(layer), name=f"{name_of(layer)}_input"))
         if self._last is not None:
-            watch_modules()
-            self._last = self._one_output(layer, layer(self._last))
+            watch_modules([self._last])
+            self._growing.outputs = self._one_output(layer, layer(self._last))
+            stop_watching([self._first, self._last])
         self._stack.append(key)
         self._modules[key] = layer
         layer.train(self.training)
@@ -110,7 +118,8 @@ class Sequential(Model):
         return output
 
     def _start(self, layer: InputLayer) -> None:
-        self._first = self._last = layer.inbound_nodes[0].outputs[0]
+        start = layer.inbound_nodes[0].outputs[0]
+        self._growing = Symbols(start, start)
         self._modules[module_key(layer.name)] = layer
         self._input_key = module_key(layer.name)
         self._made_record = None
@@ -118,12 +127,12 @@ class Sequential(Model):
     def _revive(self) -> None:
         """After a copy: symbolic tensors for the record."""
         if self._made_record is not None and self._last is None:
-            self._first, self._last = self.inputs[0], self.outputs[0]
+            self._growing = Symbols(self.inputs[0], self.outputs[0])
 
     def _after_change(self) -> None:
         self._plan = None
         self.__dict__.pop("_has_loss_layers", None)
-        self._symbols.clear()
+        self._symbols = Symbols()
         self.built = self._last is not None and bool(self._stack)
 
     def pop(self) -> None:
@@ -138,7 +147,7 @@ class Sequential(Model):
         layer = self._modules.pop(self._stack.pop())
         if self._last is not None and layer is not None:
             made_here = [node for node in layer.__dict__.get("_inbound_nodes", []) if any(output is self._last for output in node.outputs)]
-            self._last = made_here[0].inputs[0]
+            self._growing.outputs = made_here[0].inputs[0]
             layer.__dict__["_inbound_nodes"].remove(made_here[0])
         self._made_record = None
         self._after_change()
@@ -168,20 +177,20 @@ class Sequential(Model):
         self._start(start)
         assert self._first is not None
         value: KerasTensor = self._first
-        watch_modules()
+        watch_modules([self._first])
         try:
             for layer in layers:
                 value = self._one_output(layer, layer(value))
         except Exception:
-            self._first = self._last = None
+            self._growing = Symbols()
             self._modules.pop(self._input_key, None)
             raise
-        self._last = value
+        self._growing.outputs = value
         self._inferred = True
         self._after_change()
 
     def ensure_built(self, inputs: Any) -> None:
-        if self._made_record is not None or self._last is not None:
+        if self.built:
             return
         if isinstance(inputs, (list, tuple)) and len(inputs) == 1:
             inputs = inputs[0]
@@ -195,7 +204,7 @@ class Sequential(Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Run the layers from bottom to top."""
-        if self._made_record is None and self._last is None:
+        if not self.built:
             self.ensure_built(inputs)
         return super().call(inputs, training=training, mask=mask)
 

@@ -48,7 +48,9 @@ def make_train_step(model: Trainer, compiled: Compiled) -> Step:
     trained = model._trained
     assert trained is not None
     extra = extra_losses(model)
-    optimizer.zero_grad(set_to_none=True)
+    trains = bool(trained.parameters)
+    if trains:
+        optimizer.zero_grad(set_to_none=True)
 
     def step(engine: Any, batch: Any) -> dict[str, Any]:
         x, y, sample_weight = batch
@@ -58,9 +60,10 @@ def make_train_step(model: Trainer, compiled: Compiled) -> Step:
         more = extra()
         if more is not None:
             loss = loss + more
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        if trains:
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         if trained.constraints:
             trained.apply_constraints()
         compiled.update(loss, true, pred, weight)

@@ -47,7 +47,10 @@ class Trainable:
         if not self.bound and self.parameters:
             if hasattr(optimizer, "bind"):
                 names = {id(parameter): name for name, parameter in model.named_parameters()}
-                optimizer.bind([(names.get(id(parameter), f"p{number}"), parameter) for number, parameter in enumerate(self.parameters)])
+                views = {id(view.parameter): view for view in model.trainable_weights}
+                # views tell the optimizer Keras' layouts; it trains the parameters behind them
+                named = [(names.get(id(part), f"p{number}"), views.get(id(part), part)) for number, part in enumerate(self.parameters)]
+                model.optimizer = optimizer.bind(named)
             self.bound = True
         for parameter in model.parameters():
             wanted = id(parameter) in self._ids
