@@ -1,4 +1,4 @@
-"""Core layers."""
+"""Core layers: `Dense`, `Activation`, `ActivityRegularization`, and under Keras' path all the others that Keras counts as such."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from torch import Tensor
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.layers import layouts
 from torchkeras.layers.base import Layer, layer_registry
+from torchkeras.layers.dropout import Dropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
 from torchkeras.layers.input_spec import InputSpec
+from torchkeras.layers.lambda_layer import Lambda
+from torchkeras.layers.masking import Masking
+from torchkeras.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 
 
 @layer_registry.add()
@@ -103,3 +107,44 @@ class Activation(Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         return self.activation(inputs)
+
+
+@layer_registry.add()
+class ActivityRegularization(Layer):
+    """Hands its input on and adds a penalty on it to the loss: `l1 * sum(|x|) + l2 * sum(x^2)`.
+
+    Args:
+        l1: Factor of the absolute values.
+        l2: Factor of the squares.
+
+    Shape: any -> the same.
+
+    Source: Keras 2.2.4 and tf.keras 2.4.0 `ActivityRegularization` (which divides by the batch size).
+    """
+
+    supports_masking = True
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)
+        self.l1 = l1
+        self.l2 = l2
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return inputs
+
+
+__all__ = [
+    "Activation",
+    "ActivityRegularization",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "Lambda",
+    "Masking",
+    "Permute",
+    "RepeatVector",
+    "Reshape",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+]

@@ -1,0 +1,83 @@
+"""What layers that draw random numbers share: the rate, and the generator of a layer that has a seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from torchkeras import generations
+from torchkeras.layers.base import Layer
+
+
+class DrawingLayer(Layer):
+    """A layer that draws random numbers: torch's own, or with a `seed` its private ones.
+
+    The private numbers come from a generator on the device of the input, made at the first draw; `torch.compile` splits its
+    graph there. Without a seed, `torch.manual_seed` and `torchkeras.utils.set_random_seed` fix what is drawn.
+    """
+
+    seed: int | None = None
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._generators: dict[str, torch.Generator] = {}
+
+    def scaled_keep_mask(self, like: Tensor, shape: Sequence[int], rate: float) -> Tensor:
+        """Zeros with probability `rate`, else `1 / (1 - rate)`: what dropout multiplies with."""
+        if self.seed is None:
+            return F.dropout(like.new_ones(tuple(shape)), rate)
+        return self._drawn(like, shape).bernoulli_(1 - rate, generator=self._generator(like.device)).div_(1 - rate)
+
+    def standard_normal(self, like: Tensor, shape: Sequence[int]) -> Tensor:
+        """Normal numbers of mean 0 and standard deviation 1."""
+        if self.seed is None:
+            return torch.randn(tuple(shape), dtype=like.dtype, device=like.device)
+        return self._drawn(like, shape).normal_(generator=self._generator(like.device))
+
+    def _drawn(self, like: Tensor, shape: Sequence[int]) -> Tensor:
+        return torch.empty(tuple(shape), dtype=like.dtype, device=like.device)
+
+    @torch.compiler.disable
+    def _generator(self, device: torch.device) -> torch.Generator:
+        key = str(device)
+        if key not in self._generators:
+            self._generators[key] = torch.Generator(device).manual_seed(self.seed)  # type: ignore[arg-type]
+        return self._generators[key]
+
+
+def checked_rate(layer: Layer, rate: Any) -> float:
+    """The fraction to drop, as the chosen release takes it: Keras 1 and 2 clip it to 0..1, and then a rate of 1 drops nothing.
+
+    Raises:
+        ValueError: it is not from 0 up to, but not including, 1 (tf.keras), or no number.
+    """
+    try:
+        rate = float(rate)
+    except (TypeError, ValueError):
+        raise ValueError(f"{type(layer).__name__} '{layer.name}' needs a rate from 0 to 1, but got {rate!r}.") from None
+    if generations.choose("dropout.rate_range") == "clip" and not math.isnan(rate):
+        return min(1.0, max(0.0, rate))
+    if not 0 <= rate < 1:
+        raise ValueError(
+            f"{type(layer).__name__} '{layer.name}' needs a rate of at least 0 and below 1, the fraction that is dropped, but got {rate!r}."
+        )
+    return rate
+
+
+def full_shape(layer: Layer, noise_shape: Sequence[int | None], inputs: Tensor) -> list[int]:
+    """`noise_shape` with the input's own sizes in place of `None`.
+
+    Raises:
+        ValueError: it has another number of axes than the input.
+    """
+    if len(noise_shape) != inputs.dim():
+        raise ValueError(
+            f"{type(layer).__name__} '{layer.name}' has the noise_shape {tuple(noise_shape)} of {len(noise_shape)} axes, "
+            f"but got an input of shape {tuple(inputs.shape)}. Give one size (1, the input's own or None) for each axis."
+        )
+    return [size if own is None else own for own, size in zip(noise_shape, inputs.shape, strict=True)]

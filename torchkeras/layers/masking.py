@@ -1,0 +1,34 @@
+"""`Masking`: says which steps of a sequence count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from torchkeras.layers.base import Layer, layer_registry
+
+
+@layer_registry.add()
+class Masking(Layer):
+    """Mask the steps in which all features equal a value, and set them to zero.
+
+    Args:
+        mask_value: The value that marks a step as padding.
+
+    Shape: (batch, steps, ...) -> the same; the mask leaves out the last axis.
+
+    Source: Keras 2.2.4 and tf.keras 2.4.0 `Masking`.
+    """
+
+    supports_masking = True
+
+    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mask_value = mask_value
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return inputs * (inputs != self.mask_value).any(dim=-1, keepdim=True)
+
+    def compute_mask(self, inputs: Tensor, mask: Any = None) -> Tensor:
+        return (inputs != self.mask_value).any(dim=-1)
