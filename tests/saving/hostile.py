@@ -173,7 +173,10 @@ FILES: dict[str, tuple[Callable[[Path], None], str]] = {
     "external storage": (external_storage, r"has external storage: its numbers lie in the file .*secret\.bin"),
     "virtual array of another file": (virtual_array, "is a virtual array"),
     "virtual array of the same file": (virtual_array_of_itself, "is a virtual array"),
-    "huge packed shape": (_kernel(shape=(2**50,), dtype="f4", chunks=(1024,), compression="gzip"), r"declares the shape \(1125899906842624,\).*array_bytes"),
+    "huge packed shape": (
+        _kernel(shape=(2**50,), dtype="f4", chunks=(1024,), compression="gzip"),
+        r"declares the shape \(1125899906842624,\).*array_bytes",
+    ),
     "huge empty shape": (_kernel(shape=(2**31,), dtype="f4"), r"declares the shape \(2147483648,\), 8 GiB, but the file stores 0 bytes"),
     "huge chunks": (_kernel(shape=(4,), maxshape=(None,), dtype="f4", chunks=(2**28,), compression="gzip"), "in chunks of 1 GiB each"),
     "many chunks": (_kernel(shape=(2**20,), dtype="f4", chunks=(1,)), "in 1,048,576 chunks"),

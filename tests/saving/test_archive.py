@@ -117,7 +117,10 @@ HOSTILE: dict[str, tuple[Add, str]] = {
     "a symbolic link": (member(CONFIG, b"/etc/passwd", stat.S_IFLNK | 0o777), "'config.json' is a symbolic link"),
     "a device": (member(CONFIG, b"", stat.S_IFCHR | 0o666), "'config.json' is no regular file"),
     "another packing": (member(CONFIG, b"{}", method=zipfile.ZIP_BZIP2), "'config.json' is packed by method 12"),
-    "a bomb": (member(CONFIG, bytes(50 << 20), method=zipfile.ZIP_DEFLATED), r"config.json would unpack from 4.\..* KiB to 50 MiB.*member_expansion=100"),
+    "a bomb": (
+        member(CONFIG, bytes(50 << 20), method=zipfile.ZIP_DEFLATED),
+        r"config.json would unpack from 4.\..* KiB to 50 MiB.*member_expansion=100",
+    ),
 }
 
 

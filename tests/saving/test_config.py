@@ -40,7 +40,11 @@ KERAS1 = layer(function=[marshal.dumps((lambda x: x * 2 + 1).__code__).decode("r
 KERAS3 = {
     "module": "keras.layers",
     "class_name": "Lambda",
-    "config": {"name": "twice", "function": {"class_name": "__lambda__", "config": {"code": CODE[0], "defaults": None, "closure": None}}, "arguments": {}},
+    "config": {
+        "name": "twice",
+        "function": {"class_name": "__lambda__", "config": {"code": CODE[0], "defaults": None, "closure": None}},
+        "arguments": {},
+    },
     "registered_name": None,
 }
 LAMBDAS = {
@@ -73,7 +77,12 @@ def test_the_refusal_says_where_the_code_is():
 
 
 def test_nothing_in_a_config_switches_the_gate_off():
-    switch = {"module": "keras.config", "class_name": "function", "config": "enable_unsafe_deserialization", "registered_name": "enable_unsafe_deserialization"}
+    switch = {
+        "module": "keras.config",
+        "class_name": "function",
+        "config": "enable_unsafe_deserialization",
+        "registered_name": "enable_unsafe_deserialization",
+    }
     config = {"class_name": "Sequential", "config": {"layers": [layer("Lambda", function=switch, safe_mode=False, arguments={}), keras2()]}}
     with pytest.raises(UnsafeConfigError, match=r"layers\[1\]"):
         admit(config)
@@ -305,7 +314,10 @@ def test_a_config_is_copied_not_changed():
 
 
 def test_all_dangers_are_listed_without_stopping():
-    config = {"class_name": "Sequential", "config": {"layers": [keras2(), FOREIGN["a function of os"][0], layer("Dense"), keras2([EVIL, None, None])]}}
+    config = {
+        "class_name": "Sequential",
+        "config": {"layers": [keras2(), FOREIGN["a function of os"][0], layer("Dense"), keras2([EVIL, None, None])]},
+    }
     dangers = find_dangers(config)
     assert [danger.where for danger in dangers] == ["config.layers[0].config.function", "config.layers[1]", "config.layers[3].config.function"]
     assert all(isinstance(danger, Danger) for danger in dangers)

@@ -26,7 +26,9 @@ from torchkeras.utils.atomic import atomic_hdf5
 
 VERSIONS = ("1.2.2", "2.2.4", "2.4.0")
 CASES = golden("saved", versions=VERSIONS)
-FILES = [(case, case[field]) for case in golden("saved", versions=(*VERSIONS, "3.15.1")) for field in ("model_file", "weights_file") if field in case.info]
+FILES = [
+    (case, case[field]) for case in golden("saved", versions=(*VERSIONS, "3.15.1")) for field in ("model_file", "weights_file") if field in case.info
+]
 FILES = [pytest.param(case, file, id=f"{case}-{file}") for case, file in FILES if file.endswith(".h5") and case.version != "3.15.1"]
 
 
@@ -232,5 +234,5 @@ def test_a_count_that_is_none_is_refused(tmp_path, count):
 def test_an_hdf5_file_without_weights_is_recognized(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = 1
-    with open_safely(tmp_path / "a.h5") as file, pytest.raises(ContentError, match="without weights of Keras.*Its members are: x"):
+    with open_safely(tmp_path / "a.h5") as file, pytest.raises(ContentError, match=r"without weights of Keras.*Its members are: x"):
         weights_group(file)

@@ -122,7 +122,7 @@ def test_a_folder_is_no_place_for_a_file(tmp_path, path):
 
 def test_a_pipe_is_no_regular_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="not a regular file.*pipe"), atomic_write(tmp_path / "pipe"):
+    with pytest.raises(OSError, match=r"not a regular file.*pipe"), atomic_write(tmp_path / "pipe"):
         pass
 
 

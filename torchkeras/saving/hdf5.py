@@ -41,6 +41,7 @@ class Source:
         self.content = content
         self.limits: Limits = limits()
         self.bytes_read = 0
+        self.texts: list[tuple[bytes, int]] | None = None  # what hdf5_attributes found out about the stored texts
 
     @contextlib.contextmanager
     def guard(self, where: str) -> Iterator[None]:

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from torchkeras.saving import h5
-from torchkeras.saving.errors import ContentError, LimitError, UnsafeFileError
+from torchkeras.saving.errors import ContentError, DamagedFileError, LimitError, UnsafeFileError
 from torchkeras.saving.limits import readable
 
 if TYPE_CHECKING:
     from torchkeras.saving.hdf5 import Source
 
 Owner: TypeAlias = Any  # an h5g.GroupID or h5d.DatasetID; h5py has no types
+
+_COLLECTION = b"GCOL\x01"  # how a collection of stored texts begins
 
 
 def exists(owner: Owner, name: str) -> bool:
@@ -49,8 +51,8 @@ def read(source: Source, owner: Owner, path: str, name: str) -> Any:
     count = math.prod(int(length) for length in space.shape)
     _check_size(source, who, count, count * kind.get_size())
     if kind.get_class() == h5.h5t.STRING:
-        if kind.is_variable_str() and count > 1:
-            _check_shared_texts(source, who, count)
+        if kind.is_variable_str():
+            _check_stored_texts(source, who, count)
         return _texts(np.asarray(_value(owner, name)), who)
     if kind.get_class() in (h5.h5t.INTEGER, h5.h5t.FLOAT) and kind.get_size() in (1, 2, 4, 8):
         value = np.asarray(_value(owner, name))
@@ -111,22 +113,25 @@ def _check_size(source: Source, who: str, count: int, size: int) -> None:
         raise LimitError(f"{who} takes {readable(size)}, more than the whole file.")
 
 
-def _check_shared_texts(source: Source, who: str, count: int) -> None:
-    """Refuse a list whose elements all lead to one long text, which would be copied for each of them.
+def _check_stored_texts(source: Source, who: str, count: int) -> None:
+    """Look at where HDF5 keeps texts of any length before it does: its own reader trusts what it finds there.
 
-    HDF5 tells the length of such a text only by reading it. So the texts are looked up where they are stored
-    (HDF5 file format, section III.E, global heap), and those long enough to matter are counted by their references.
+    A damaged length there makes it loop without end. And many elements can lead to one long text, which would be
+    copied for each of them; since HDF5 tells a text's length only by reading it, the long texts are looked up and
+    their references counted.
+
+    Source: HDF5 file format specification, section III.E, global heap.
     """
+    if source.texts is None:
+        with source.guard("its stored texts"):
+            source.texts = _stored_texts(source)
     most = source.limits.attribute_bytes
-    if count * source.size <= most:
+    long = [(reference, size) for reference, size in source.texts if size > most // max(count, 1)]
+    if count < 2 or not long:
         return
-    plan = source.file.id.get_create_plist()
-    if plan.get_sizes() != (8, 8):
-        raise UnsafeFileError(f"{source.name} has addresses of an unusual size, which no Keras file has.")
+    if len(long) > 16:  # each takes a walk through the file
+        raise LimitError(f"{who} could take more than the limit attribute_bytes={most}.")
     with _bytes_of(source) as data:
-        long = list(_long_texts(data, most // count, plan.get_userblock()))
-        if len(long) > 16:
-            raise LimitError(f"{who} could take more than the limit attribute_bytes={most}.")
         total = sum(size * _count(data, reference) for reference, size in long)
     if total > most:
         raise LimitError(f"{who} repeats a long text to {readable(total)}, more than the limit attribute_bytes={most}.")
@@ -141,21 +146,39 @@ def _bytes_of(source: Source) -> Iterator[bytes | mmap.mmap]:
         yield data
 
 
-def _long_texts(data: bytes | mmap.mmap, above: int, base: int) -> Iterator[tuple[bytes, int]]:
-    """Reference and size of each stored text that is longer than `above` bytes."""
-    start = data.find(b"GCOL")
-    while start >= 0:
-        if start + 16 <= len(data):
-            end = min(start + struct.unpack_from("<Q", data, start + 8)[0], len(data))
-            place = start + 16
-            while place + 16 <= end:
-                index, size = struct.unpack_from("<H6xQ", data, place)
-                if index == 0 or size == 0:
-                    break
-                if size > above:
-                    yield struct.pack("<QI", start - base, index), size
-                place += 16 + (size + 7) // 8 * 8
-        start = data.find(b"GCOL", start + 4)
+def _stored_texts(source: Source) -> list[tuple[bytes, int]]:
+    """Reference and size of each stored text of at least 256 bytes.
+
+    Raises:
+        DamagedFileError: a collection of texts is not sound.
+    """
+    plan = source.file.id.get_create_plist()
+    if plan.get_sizes() != (8, 8):
+        raise UnsafeFileError(f"{source.name} has addresses of an unusual size, which no Keras file has.")
+    found = []
+    with _bytes_of(source) as data:
+        start = data.find(_COLLECTION)
+        while start >= 0:
+            length = struct.unpack_from("<Q", data, start + 8)[0] if start + 16 <= len(data) else 0
+            # others are chance among the numbers of an array, and no collections to HDF5 either
+            if 4096 <= length <= len(data) - start:
+                for index, size in _texts_between(data, start + 16, start + length, source.name):
+                    if size >= 256:
+                        found.append((struct.pack("<QI", start - plan.get_userblock(), index), size))
+            start = data.find(_COLLECTION, start + 1)
+    return found
+
+
+def _texts_between(data: bytes | mmap.mmap, place: int, end: int, name: str) -> Iterator[tuple[int, int]]:
+    """Number and size of each text of one collection; number 0 is the free room, whose size counts its head."""
+    while place + 16 <= end:
+        index, size = struct.unpack_from("<H6xQ", data, place)
+        step = 16 + (size + 7) // 8 * 8 if index else size
+        if not 16 <= step <= end - place:
+            raise DamagedFileError(f"{name} is damaged: the text stored at byte {place:,} would be {size:,} bytes long.")
+        if index:
+            yield index, size
+        place += step
 
 
 def _count(data: bytes | mmap.mmap, what: bytes) -> int:
