@@ -76,6 +76,10 @@ TABLE: Final[dict[str, Row]] = {
     "batchnorm.frozen_is_inference": Row(False, True, "BatchNormalization with trainable=False runs in inference mode"),
     "activity.divide_by_batch": Row(False, True, "activity regularizer: sum over the batch, or divided by the batch size"),
     "losses.call_first": Row(False, True, "order of a layer's losses: regularizers of weights first, or what its calls added"),
+    "conv.batch_axes": Row(False, True, "Conv1D, Conv2D, Conv3D take inputs with several batch axes"),
+    "config.conv_groups": Row(False, True, "configs of convolutions have groups, those of separable ones also unused kernel_* entries"),
+    "config.local_format": Row(False, True, "configs of LocallyConnected1D have data_format, and those of 1D and 2D implementation"),
+    "separable_conv1d.data_format": Row("channels_last", None, "default data_format of SeparableConv1D; None is the global one"),
     "upsampling.half_pixel": Row(False, True, "UpSampling2D bilinear: legacy corner alignment or half-pixel centres"),
     # losses and weights
     "loss.mask_denominator": Row("valid", "all", "loss under a mask: divided by the valid steps, or by all"),
