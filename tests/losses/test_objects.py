@@ -8,7 +8,7 @@ import pickle
 import pytest
 import torch
 
-from torchkeras import losses
+from torchkeras import losses, objectives
 from torchkeras.generations import using_keras_version
 from torchkeras.losses.losses_utils import ReductionV2
 from torchkeras.registry import custom_object_scope
@@ -207,3 +207,8 @@ def test_objectives_are_named():
     assert losses.Objective(losses.Huber(name="mine")).name == "mine"
     assert losses.Objective(own_function).name == "own_function"
     assert losses.Objective(Absolute()).name == "Absolute"
+
+
+def test_keras_1_calls_losses_objectives():
+    for name in ("mse", "KLD", "cosine", "binary_crossentropy", "squared_hinge", "get"):
+        assert getattr(objectives, name) is getattr(losses, name)

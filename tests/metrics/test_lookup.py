@@ -153,3 +153,20 @@ def test_functions_are_written_under_the_name_of_the_release():
     assert metrics.serialize(metrics.kld) == "kl_divergence"
     with using_keras_version("2.2.4"):
         assert metrics.serialize(metrics.kld) == "kullback_leibler_divergence"
+
+
+def test_a_check_makes_nothing():
+    metrics.reset_uids()
+    for known in ("AUC", "acc", "ce", "mse", metrics.AUC, own, {"class_name": "AUC", "config": {}}):
+        metrics.check(known)
+    assert metrics.AUC().name == "auc"
+    with pytest.raises(ValueError, match="Unknown metric: 'AUK'"):
+        metrics.check("AUK")
+    with pytest.raises(ValueError, match="Unknown metric: 'recall'"):
+        metrics.check("recall")
+    with pytest.raises(ValueError, match="needs the keys 'class_name' and 'config'"):
+        metrics.check({"name": "AUC"})
+    with pytest.raises(ValueError, match="Could not read 3 as a metric"):
+        metrics.check(3)
+    with using_keras_version("1.2.2"):
+        metrics.check("recall")

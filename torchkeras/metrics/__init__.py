@@ -59,7 +59,7 @@ from torchkeras.metrics.functions import (
 )
 from torchkeras.metrics.iou import MeanIoU
 from torchkeras.metrics.keras1 import f1score, fbeta_score, fmeasure, fscore, matthews_correlation, precision, recall
-from torchkeras.metrics.lookup import class_mode, deserialize, get, resolve, serialize
+from torchkeras.metrics.lookup import check, class_mode, deserialize, get, resolve, serialize
 from torchkeras.metrics.processes import all_reduce_states, over_processes
 from torchkeras.metrics.reducing import Mean, MeanMetricWrapper, MeanRelativeError, MeanTensor, RootMeanSquaredError, Sum
 
@@ -130,6 +130,7 @@ __all__ = [
     "categorical_accuracy",
     "categorical_crossentropy",
     "categorical_hinge",
+    "check",
     "class_mode",
     "cosine",
     "cosine_proximity",

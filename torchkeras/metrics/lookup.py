@@ -117,6 +117,23 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     return deserialize_object(config, METRICS, custom_objects)
 
 
+def check(identifier: Any) -> None:
+    """See that `get` and `resolve` will know a metric, without making it.
+
+    Raises:
+        ValueError: an unknown name, or a thing that is no metric.
+    """
+    if isinstance(identifier, str):
+        if identifier not in _BY_CLASS_MODE and not (identifier in _KERAS1 and choose("metric.keras1_functions")):
+            METRICS.find(identifier)
+    elif isinstance(identifier, Mapping):
+        if "class_name" not in identifier:
+            raise ValueError(f"A metric config needs the keys 'class_name' and 'config', but got {dict(identifier)!r}.")
+        METRICS.find(identifier["class_name"])
+    elif not (callable(identifier) or is_external(identifier)):
+        get(identifier)
+
+
 def resolve(identifier: Any, output_shape: Sequence[int | None], target_shape: Sequence[int | None], loss: Any = None) -> tuple[str, Any]:
     """A metric given to `compile`, and its name in logs, as the chosen release makes them.
 

@@ -39,8 +39,8 @@ def all_reduce_states(metrics: Iterable[Metric]) -> None:
         # a metric that saw no data yet may still be on the CPU
         flat = torch.cat([variable.reshape(-1).to(where) for variable in variables])
         torch.distributed.all_reduce(flat)
-        for variable, part in zip(variables, flat.split([variable.numel() for variable in variables]), strict=True):
-            variable.copy_(part.view(variable.shape))
+        for summed, part in zip(variables, flat.split([one.numel() for one in variables]), strict=True):
+            summed.copy_(part.view(summed.shape))
 
 
 @contextmanager
