@@ -18,6 +18,7 @@ class InputSpec:
         max_ndim: Largest number of dimensions.
         min_ndim: Smallest number of dimensions.
         axes: Expected size of single axes.
+        min_axes: Least size of single axes.
 
     Source: Keras 2.2.4 `keras.engine.InputSpec`.
     """
@@ -30,6 +31,8 @@ class InputSpec:
         max_ndim: int | None = None,
         min_ndim: int | None = None,
         axes: Mapping[int, int | None] | None = None,
+        *,
+        min_axes: Mapping[int, int] | None = None,
     ) -> None:
         self.dtype = dtype
         self.shape = None if shape is None else as_shape(shape)
@@ -37,6 +40,7 @@ class InputSpec:
         self.max_ndim = max_ndim
         self.min_ndim = min_ndim
         self.axes = {int(axis): size for axis, size in (axes or {}).items()}
+        self.min_axes = dict(min_axes or {})
 
     def __repr__(self) -> str:
         parts = (("ndim", self.ndim), ("min_ndim", self.min_ndim), ("max_ndim", self.max_ndim), ("axes", self.axes or None))
@@ -53,6 +57,10 @@ class InputSpec:
         for axis, size in self.axes.items():
             if size is not None and -len(shape) <= axis < len(shape) and shape[axis] not in (size, None):
                 return f"expected axis {axis} of input shape to have value {size}, found {shape[axis]}"
+        for axis, least in self.min_axes.items():
+            found = shape[axis]
+            if found is not None and found < least:
+                return f"expected axis {axis} of input shape to have at least {least} entries, found {found}"
         for size, found in zip(self.shape or (), shape, strict=False):
             if size is not None and found is not None and size != found:
                 return f"expected shape={self.shape}, found shape={shape}"

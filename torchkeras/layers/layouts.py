@@ -49,6 +49,8 @@ class Permuted(Layout):
     def to_torch(self, value: Tensor) -> Tensor:
         inverse = sorted(range(len(self.order)), key=self.order.__getitem__)
         stored = value.permute(inverse)
+        if self.channels_last and stored.dim() == 3:  # torch has no name for it: (out, in, window), with `in` next to each other
+            return stored.transpose(1, 2).contiguous().transpose(1, 2)
         if self.channels_last and stored.dim() in (4, 5):
             memory = torch.channels_last if stored.dim() == 4 else torch.channels_last_3d
             return stored.contiguous(memory_format=memory)
@@ -72,7 +74,9 @@ class Depthwise(Layout):
 
 as_is = Layout()
 dense = Permuted((1, 0))
-conv1d = Permuted((2, 1, 0))
+conv1d = Permuted((2, 1, 0), channels_last=True)
 conv2d = Permuted((2, 3, 1, 0), channels_last=True)
 conv3d = Permuted((2, 3, 4, 1, 0), channels_last=True)
+# for channels-first data, on which a channels-last kernel would make torch convert the whole input
+conv_channels_first = {1: Permuted((2, 1, 0)), 2: Permuted((2, 3, 1, 0)), 3: Permuted((2, 3, 4, 1, 0))}
 depthwise = Depthwise()
