@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.pretend import pretending
@@ -199,6 +199,7 @@ def test_epsilon_is_read_at_the_call():
     torch.testing.assert_close(values, torch.tensor([-math.log(1e-3)]))
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.floats(-100, 100), st.floats(-100, 100))
 def test_log_cosh_equals_its_definition_and_never_overflows(a, b):
     value = losses.log_cosh(torch.tensor([a], dtype=torch.float64), torch.tensor([b], dtype=torch.float64)).item()
@@ -206,6 +207,7 @@ def test_log_cosh_equals_its_definition_and_never_overflows(a, b):
     assert value == pytest.approx(error + math.log1p(math.exp(-2 * error)) - math.log(2), abs=1e-12)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 5), st.floats(0.1, 3))
 def test_huber_is_between_its_two_parts(batch, width, delta):
     error = torch.randn(batch, width, dtype=torch.float64) * 3

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from torchkeras import losses
 from torchkeras.generations import using_keras_version
 from torchkeras.losses.weighting import Rule, rule_for, weighted_mean
 
@@ -20,6 +21,7 @@ def data(seed: int, batch: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.
     return random.rand(batch, steps), random.rand(batch, steps) * random.randint(0, 2, (batch, steps)), random.rand(batch, steps) > 0.3
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 5), st.integers(1, 4))
 def test_tf_keras_multiplies_and_divides_by_the_number_of_values(seed, batch, steps):
     values, weight, mask = data(seed, batch, steps)
@@ -29,6 +31,7 @@ def test_tf_keras_multiplies_and_divides_by_the_number_of_values(seed, batch, st
     assert of_samples.item() == pytest.approx((values * weight[:, :1] * mask).sum() / (batch * steps))
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 5), st.integers(1, 4))
 def test_keras_divides_by_the_share_of_valid_steps_and_of_nonzero_weights(seed, batch, steps):
     values, weight, mask = data(seed, batch, steps)
@@ -78,3 +81,19 @@ def test_weights_and_masks_that_do_not_fit_are_refused(rule):
 def test_weights_of_one_column_are_weights_of_samples(rule):
     values, weight = torch.rand(3), torch.rand(3)
     torch.testing.assert_close(weighted_mean(values, weight.unsqueeze(-1), None, rule), weighted_mean(values, weight, None, rule))
+
+
+@pytest.mark.parametrize(
+    ("weight", "mean", "total"),  # numbers of tf.keras 2.4.0, data and mask as below
+    [
+        (None, 0.10482132434844971, 0.6289279460906982),
+        ([1.0, 3.0], 0.2354523092508316, 1.412713885307312),
+        ([[1.0, 2.0, 0.0], [4.0, 5.0, 6.0]], 0.32502618432044983, 1.9501571655273438),
+    ],
+)
+def test_a_masked_and_weighted_loss_is_that_of_tf_keras(weight, mean, total):
+    y_pred, y_true = (torch.as_tensor(np.random.RandomState(seed).rand(2, 3, 4).astype("float32")) for seed in (0, 1))
+    mask = torch.tensor([[True, False, True], [True, True, False]])
+    weight = None if weight is None else torch.tensor(weight)
+    assert losses.Objective("mse")(y_true, y_pred, weight, mask).item() == pytest.approx(mean, rel=1e-5)
+    assert losses.Objective(losses.MeanSquaredError("sum"))(y_true, y_pred, weight, mask).item() == pytest.approx(total, rel=1e-5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchkeras import metrics
@@ -30,6 +30,7 @@ def counted(y_true, y_pred, threshold, weight=1.0):
 grid = st.integers(0, 10).map(lambda tenth: tenth / 10)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1), grid, st.integers(0, 3)), min_size=1, max_size=20), st.lists(grid, min_size=1, max_size=4))
 def test_counts_are_those_of_their_definition(rows, thresholds):
     y_true, y_pred, weight = (torch.tensor(column, dtype=torch.float32) for column in zip(*rows, strict=True))
@@ -73,6 +74,7 @@ def test_bad_thresholds_and_shapes_are_refused():
         metrics.Recall().update_state(torch.zeros(3), torch.zeros(3, 2))
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1), grid), min_size=2, max_size=20))
 def test_the_area_under_roc_is_the_chance_that_a_positive_scores_higher(rows):
     labels, scores = [label for label, _ in rows], [score for _, score in rows]
