@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from torchkeras import config, generations
+from torchkeras.layers.naming import reset_uids
 
 torch.set_num_threads(max(1, int(os.environ.get("TORCHKERAS_TEST_THREADS", "1"))))
 
@@ -20,6 +21,7 @@ def _fresh_settings() -> Iterator[None]:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+    reset_uids()
     before = dict(config._settings)
     yield
     config._settings.update(before)

@@ -29,7 +29,12 @@ def to_tensor(value: Any, who: str) -> Tensor:
         return value.to(config.float_dtype()) if value.dtype is torch.float64 and config.floatx() != "float64" else value
     if hasattr(value, "to_numpy"):
         value = value.to_numpy()
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{who} is no array: its parts have unequal lengths ({error}). Pad them with pad_sequences, or cut them to one length."
+        ) from error
     if array.dtype.kind not in "fiub":
         what = (
             "texts"
