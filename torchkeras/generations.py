@@ -113,6 +113,16 @@ TABLE: Final[dict[str, Row]] = {
     "backend.argument_order": Row("keras2", "keras2", "order of the arguments of K functions whose signatures Keras 2 changed", keras1="keras1"),
     "image.keras1": Row(False, False, "image augmentation: nearest pixels, shear in radians, statistics over channels, eps 1e-7", keras1=True),
     "image.random_centre": Row("first axes", "first axes", "random_rotation, _shear, _zoom turn about the middle of ...", keras1="image axes"),
+    # callbacks
+    "callbacks.first_epoch": Row(1, 1, "number of the first epoch in file names and messages of callbacks", keras1=0),
+    "callbacks.full_stop": Row("", ".", "how the message about restored weights ends"),
+    "stopping.patience": Row("reached", "reached", "EarlyStopping, ReduceLROnPlateau act once the patience is reached, or passed", keras1="passed"),
+    "stopping.min_delta": Row("signed", "size", "a negative min_delta of EarlyStopping: taken as it is, or without its sign"),
+    "plateau.epsilon": Row(False, False, "ReduceLROnPlateau calls its min_delta epsilon", keras1=True),
+    "scheduler.takes_rate": Row(True, True, "LearningRateScheduler gives its schedule the present rate", keras1=False),
+    "scheduler.text": Row("setting", "reducing", "word of LearningRateScheduler's message"),
+    "callbacks.positional": Row("keras2", "tf.keras", "positional order of ModelCheckpoint's and TensorBoard's arguments"),
+    "tensorboard.runs": Row("one", "two", "TensorBoard writes `val_loss` beside `loss`, or epoch_loss in train/ and validation/"),
     # progress bar
     "progbar.form": Row("keras2", "tf.keras", "text of the progress bar", keras1="keras1"),
     "progbar.in_place": Row("terminal", "posix", "when the bar overwrites itself: on a terminal, on any POSIX system, always", keras1="always"),

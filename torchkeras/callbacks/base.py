@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+import torch
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -14,6 +17,12 @@ def empty(hook: F) -> F:
     return hook
 
 
+def is_chief() -> bool:
+    """Whether this process is the one that writes files: the first one under torchrun, and any that is alone."""
+    distributed = torch.distributed
+    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
+
+
 class Callback:
     """Base class of callbacks: override the hooks that you need.
 
@@ -21,8 +30,17 @@ class Callback:
         model: The model that is trained.
         params: What `fit` was called with: epochs, steps, verbose, ...
 
+    A subclass that overrides `__init__` need not call this one's.
+
     Source: Keras 2.2.4 and tf.keras 2.4.0 `Callback`.
     """
+
+    state_names: ClassVar[tuple[str, ...]] = ()  # attributes that a later run needs to go on exactly here
+
+    model: Any = None
+    params: dict[str, Any] = {}
+    validation_data: Any = None
+    _pending_state: Mapping[str, Any] | None = None
 
     def __init__(self) -> None:
         self.model: Any = None
@@ -36,6 +54,35 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Told before training: the model."""
         self.model = model
+
+    def listens(self, hook: str) -> bool:
+        """Whether an overridden hook has something to do in the coming run; asked once before it."""
+        return True
+
+    # -- state
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the callback has to remember so that a later run goes on exactly here."""
+        return {name: copy.deepcopy(getattr(self, name)) for name in self.state_names}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state: now, and again once the next training has begun, which otherwise starts afresh.
+
+        Raises:
+            ValueError: a state of another callback.
+        """
+        if set(state) != set(self.state_names):
+            raise ValueError(
+                f"{type(self).__name__} cannot take the state of another callback: it has {sorted(state)}, but {sorted(self.state_names)} are needed."
+            )
+        self._pending_state = copy.deepcopy(dict(state))
+        self._take_state(self._pending_state)
+
+    def _take_state(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, copy.deepcopy(value))
+
+    # -- hooks
 
     @empty
     def on_train_begin(self, logs: Any = None) -> None:

@@ -39,6 +39,10 @@ def does_nothing(hook: Any) -> bool:
     return getattr(getattr(hook, "__func__", hook), "does_nothing", False)
 
 
+def _always(hook: str) -> bool:
+    return True
+
+
 class CallbackList:
     """Callbacks as one; a hook that nobody wrote costs nothing.
 
@@ -78,6 +82,8 @@ class CallbackList:
         """The methods that do something at a hook."""
         found = []
         for callback in self.callbacks:
+            if not getattr(callback, "listens", _always)(hook):
+                continue
             method = getattr(callback, hook, None)
             if method is not None and not does_nothing(method):
                 found.append(method)
@@ -92,6 +98,17 @@ class CallbackList:
         """Run a hook of all callbacks."""
         for listener in self.listeners(hook):
             listener(*args)
+        if hook in ("on_train_begin", "on_train_end"):
+            self._settle_states(apply=hook == "on_train_begin")
+
+    def _settle_states(self, apply: bool) -> None:
+        """States that were loaded before the run count from here on; once it has ended, no more."""
+        for callback in self.callbacks:
+            state = getattr(callback, "_pending_state", None)
+            if state is not None:
+                if apply:
+                    callback._take_state(state)
+                callback._pending_state = None
 
     def __iter__(self) -> Any:
         return iter(self.callbacks)

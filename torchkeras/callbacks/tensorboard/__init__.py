@@ -1,0 +1,5 @@
+"""TensorBoard: what training writes for it."""
+
+from torchkeras.callbacks.tensorboard.callback import TensorBoard
+
+__all__ = ["TensorBoard"]
