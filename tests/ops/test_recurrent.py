@@ -219,6 +219,16 @@ def test_recurrent_dropout_masks_act_gate_by_gate():
     torch.testing.assert_close(found, expected, **EXACT)
 
 
+def test_a_mask_that_is_changed_in_place_is_ordered_anew():
+    weights, x, states = case("gru", 2, 4)
+    mask = torch.tensor([[1, 1, 0, 0], [0, 0, 0, 1]]).bool()
+    for change in (lambda: None, lambda: mask.logical_not_()):
+        change()
+        expected = masked_loop("gru", x, states, weights, mask)
+        for _ in range(2):  # the second time from memory
+            torch.testing.assert_close(tuple(run(recurrence("gru", weights), x, states, mask)), expected, **EXACT)
+
+
 @pytest.mark.parametrize("form", ["dense", "packed", "scan"])
 def test_constants_follow_their_rows(form):
     """A step that adds a row's own constant: rows may be sorted and cut."""

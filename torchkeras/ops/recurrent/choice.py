@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
 import torch
@@ -46,7 +46,12 @@ def choose_cut(mode: str | None, inputs: Tensor, units: int) -> Cut:
     """Where the blocks of the dense form should end."""
     if inputs.device.type != "cpu":
         return one_block
-    return partial(cut_where_it_pays, worth=CALL_COST / (units * (units + inputs.shape[-1])))
+    return _cut(CALL_COST / (units * (units + inputs.shape[-1])))
+
+
+@functools.lru_cache(maxsize=256)
+def _cut(worth: float) -> Cut:  # one object for each worth, so that orders can be looked up by it
+    return functools.partial(cut_where_it_pays, worth=worth)
 
 
 def cut_where_it_pays(lengths: Sequence[int], worth: float) -> list[int]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,30 +28,38 @@ class StepOrder:
         source: (slots,) the flat position row * steps + step in the batch that fills each slot.
         padded: (slots,) True where a slot is padding; `None` where no slot is.
         ends: For each block the slots, counted from its first, of the last valid steps of the rows that end in it.
-        mask: (batch, steps) the mask in the order of processing.
-        count: (batch, steps) the valid steps of a row so far.
         first: (steps,) the slot of a block's first row at each step.
+        given: (batch, steps) the mask.
+        go_backwards: Whether the steps are processed from the last to the first.
+        alive: (rows of the first block,) whether a row has a valid step; `None`: all have.
         rows: (batch,) the batch's rows by descending length; `None`: as they come.
         ranks: (batch,) the place of each batch row among `rows`; `None`: as they come.
-        sure: Whether every row of the first block is known to have a valid step.
     """
 
     sizes: tuple[tuple[int, int], ...]
     source: Tensor
     padded: Tensor | None
     ends: tuple[Tensor, ...]
-    mask: Tensor
-    count: Tensor
     first: Tensor
+    given: Tensor
+    go_backwards: bool
+    alive: Tensor | None = None
     rows: Tensor | None = None
     ranks: Tensor | None = None
-    sure: bool = False
 
     @property
-    def slots(self) -> Tensor:
-        """(batch, steps) the slot of each step, or of the last valid one before it; any slot where there is none."""
-        rank = torch.arange(len(self.mask), device=self.mask.device) if self.ranks is None else self.ranks
-        return self.first[(self.count - 1).clamp_min(0)] + rank.unsqueeze(1)
+    def mask(self) -> Tensor:
+        """(batch, steps) the mask in the order of processing."""
+        return self.given.flip(1) if self.go_backwards else self.given
+
+    def slots(self, count: Tensor) -> Tensor:
+        """(batch, steps) the slot of each step, or of the last valid one before it; any slot where there is none.
+
+        Args:
+            count: (batch, steps) the valid steps of a row so far.
+        """
+        rank = torch.arange(len(count), device=count.device) if self.ranks is None else self.ranks
+        return self.first[(count - 1).clamp_min(0)] + rank.unsqueeze(1)
 
     def sorted(self, tensor: Tensor) -> Tensor:
         """A tensor of the batch, its rows by descending length."""
@@ -102,31 +111,50 @@ def order_steps(mask: Tensor, lengths: Sequence[int] | None = None, cut: Cut = o
         cut: From the lengths in descending order to the ends of the blocks, ascending; the last is the longest length.
         go_backwards: Whether the steps are processed from the last to the first.
     """
+    if lengths is None:
+        return _rectangle(mask, go_backwards)
+    return _blocks(mask, np.asarray(lengths, dtype=np.int64), cut, go_backwards)
+
+
+def remembered_order(mask: Tensor, lengths: Sequence[int] | None, cut: Cut, *, go_backwards: bool) -> StepOrder:
+    """`order_steps`, made once for all layers that one mask on the CPU passes through."""
+    if not readable(mask):
+        return order_steps(mask, lengths, cut, go_backwards=go_backwards)
+    seen, orders = getattr(mask, "_step_orders", (None, {}))
+    if seen is None or not torch.equal(seen, mask):  # changed in place since
+        seen, orders = mask.clone(), {}
+        mask._step_orders = (seen, orders)  # type: ignore[attr-defined]
+    key = (cut, go_backwards)
+    if key not in orders:
+        orders[key] = order_steps(seen, lengths, cut, go_backwards=go_backwards)
+    return orders[key]
+
+
+def _rectangle(mask: Tensor, go_backwards: bool) -> StepOrder:
+    """One block of all steps and rows, made without a look at the values: each row's valid steps first, by a stable sort."""
     batch, steps = mask.shape
-    device = mask.device
-    if go_backwards:
-        mask = mask.flip(1)
-    count = mask.cumsum(1)
-    front = torch.argsort(~mask, dim=1, stable=True)
+    processed = mask.flip(1) if go_backwards else mask
+    count = processed.sum(1, keepdim=True)
+    row = torch.arange(batch, device=mask.device)
+    front = torch.argsort(~processed, dim=1, stable=True)
     # padding repeats a row's first valid step: what stands in masked steps may be anything, not-a-number even
-    padded = torch.arange(steps, device=device) >= count[:, -1:]
+    padded = torch.arange(steps, device=mask.device) >= count
     front = torch.where(padded, front[:, :1], front)
     if go_backwards:
         front = steps - 1 - front
-    front = front + steps * torch.arange(batch, device=device).unsqueeze(1)
-    if lengths is not None:
-        return _blocks(mask, front, count, lengths, cut)
-    first = batch * torch.arange(steps, device=device)
-    last = first[(count[:, -1] - 1).clamp_min(0)] + torch.arange(batch, device=device)
-    return StepOrder(((steps, batch),), front.t().reshape(-1), padded.t().reshape(-1), (last,), mask, count, first)
+    front = front + steps * row.unsqueeze(1)
+    first = batch * torch.arange(steps, device=mask.device)
+    last = first[(count[:, 0] - 1).clamp_min(0)] + row
+    sizes = ((steps, batch),)
+    return StepOrder(sizes, front.t().reshape(-1), padded.t().reshape(-1), (last,), first, mask, go_backwards, alive=count[:, 0] > 0)
 
 
-def _blocks(mask: Tensor, front: Tensor, count: Tensor, lengths: Sequence[int], cut: Cut) -> StepOrder:
-    """Blocks of rows sorted by their lengths, planned on the host."""
-    batch, steps = mask.shape
-    descending, rows = torch.as_tensor(lengths).sort(descending=True, stable=True)
-    ranks = torch.empty_like(rows).scatter_(0, rows, torch.arange(batch))
-    nothing = int(descending[0]) == 0
+def _blocks(mask: Tensor, lengths: np.ndarray, cut: Cut, go_backwards: bool) -> StepOrder:
+    """Blocks of rows sorted by their lengths: planned on the host, in NumPy, and then carried to the device."""
+    rows = np.argsort(-lengths, kind="stable")
+    descending = lengths[rows]
+    starts = (np.cumsum(lengths) - lengths)[rows]  # of each row among all valid steps
+    nothing = descending[0] == 0
     if nothing:  # one step runs all the same, so that weights get gradients, of zeros
         descending[0] = 1
     ordered = descending.tolist()
@@ -134,33 +162,46 @@ def _blocks(mask: Tensor, front: Tensor, count: Tensor, lengths: Sequence[int], 
     sizes: list[tuple[int, int]] = []
     begin = 0
     for end in cut(ordered):
-        sizes.append((end - begin, sum(length > begin for length in ordered)))
+        sizes.append((end - begin, int((descending > begin).sum())))
         begin = end
-    rows_at = torch.tensor([alive for span, alive in sizes for _ in range(span)])
-    first = rows_at.cumsum(0) - rows_at
-    step = torch.arange(begin).unsqueeze(1)
-    rank = torch.arange(batch)
-    filled = rank < rows_at.unsqueeze(1)  # (steps, ranks)
-    padding = sum(span * alive for span, alive in sizes) > sum(ordered)
-
-    there = partial(Tensor.to, device=mask.device, non_blocking=True)
-    alive = sizes[0][1]
-    last = first[descending[:alive] - 1] + rank[:alive]
+    rows_at = np.repeat([alive for _, alive in sizes], [span for span, _ in sizes])
+    first = np.cumsum(rows_at) - rows_at
+    step, rank = np.arange(begin)[:, None], np.arange(sizes[0][1])
+    filled = rank < rows_at[:, None]  # (steps, ranks)
+    longest = descending[: sizes[0][1]]
+    outside = step >= longest
+    # padding repeats a row's first step: what stands in masked steps may be anything, not-a-number even
+    within = np.where(outside, 0, step)
+    place = starts[: sizes[0][1]] + (longest - 1 - within if go_backwards else within)
+    there = partial(_to_device, device=mask.device)
     return StepOrder(
         sizes=tuple(sizes),
-        source=front.index_select(0, there(rows)).view(-1).index_select(0, there((step + steps * rank)[filled])),
-        padded=there((step >= descending)[filled]) if padding else None,
-        ends=tuple(there(part) for part in _by_block(last, sizes)),
-        mask=mask,
-        count=count,
+        source=_valid_positions(mask, int(lengths.sum())).index_select(0, there(place[filled])),
+        padded=there(outside[filled]) if rows_at.sum() > descending.sum() else None,
+        ends=tuple(there(part) for part in _by_block(first[longest - 1] + rank, sizes)),
         first=there(first),
+        given=mask,
+        go_backwards=go_backwards,
+        alive=torch.zeros(sizes[0][1], dtype=torch.bool, device=mask.device) if nothing else None,
         rows=there(rows),
-        ranks=there(ranks),
-        sure=not nothing,
+        ranks=there(np.argsort(rows)),
     )
 
 
-def _by_block(last: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
+def _valid_positions(mask: Tensor, count: int) -> Tensor:
+    """(count,) the flat positions of the valid steps, row by row; one position at least."""
+    if count == 0:
+        return torch.zeros(1, dtype=torch.int64, device=mask.device)
+    if readable(mask):
+        return mask.reshape(-1).nonzero().squeeze(1)
+    return torch.argsort(~mask.reshape(-1), stable=True)[:count]  # the same, without waiting for the device to count
+
+
+def _to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(array).to(device, non_blocking=True)
+
+
+def _by_block(last: np.ndarray, sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
     """The last slots of the rows that end in each block, counted from the block's first slot."""
     parts = []
     offset = 0

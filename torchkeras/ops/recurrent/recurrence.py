@@ -16,7 +16,7 @@ from torch import Tensor
 
 from torchkeras.ops.recurrent.choice import choose_cut, choose_form
 from torchkeras.ops.recurrent.kernels import run_fused
-from torchkeras.ops.recurrent.order import StepOrder, every_step, one_block, order_steps, readable
+from torchkeras.ops.recurrent.order import StepOrder, every_step, one_block, readable, remembered_order
 from torchkeras.ops.recurrent.scan import masked_scan, packed_scan, scan
 from torchkeras.ops.recurrent.steps import States, Step, project, standard_step
 from torchkeras.ops.recurrent.weights import Weights
@@ -116,7 +116,7 @@ def run(
     if form == "packed" and known is None:
         known = mask.sum(1).tolist()  # packing needs the lengths on the host
     cut = every_step if form == "packed" else choose_cut(recurrence.mode, inputs, states[0].shape[-1]) if masked == "auto" else one_block
-    order = order_steps(mask, known, cut, go_backwards=go_backwards)
+    order = remembered_order(mask, known, cut, go_backwards=go_backwards)
     return _run_ordered(recurrence, inputs, states, constants, order, form, wanted)
 
 
@@ -253,35 +253,40 @@ def _steps(
 
 def _finish(ended: States, initial: States, order: StepOrder) -> States:
     """Last states in the order of the batch: those of rows without a valid step are the initial ones."""
-    alive = order.sizes[0][1]
+    rows = order.sizes[0][1]
     last = []
     for state, start in zip(ended, initial, strict=True):
-        if not order.sure:
-            valid = order.sorted(order.count[:, -1])[:alive] > 0
-            state = torch.where(valid.view(-1, *(1,) * (state.dim() - 1)), state, start[:alive])
-        if alive < len(start):
-            state = torch.cat((state, start[alive:]))
+        if order.alive is not None:
+            state = torch.where(_over(order.alive, state), state, start[:rows])
+        if rows < len(start):
+            state = torch.cat((state, start[rows:]))
         last.append(order.unsorted(state))
     return tuple(last)
 
 
 def _last_output(state: Tensor, order: StepOrder, masked_output: str) -> Tensor:
     """The output of the last step where no other is wanted."""
-    if masked_output == "state" or (masked_output == "output" and order.sure and order.sizes[0][1] == len(state)):
+    if masked_output == "state" or (masked_output == "output" and order.alive is None and order.sizes[0][1] == len(state)):
         return state
-    own = order.mask[:, -1] if masked_output == "zeros" else order.count[:, -1] > 0
-    return torch.where(own.view(-1, *(1,) * (state.dim() - 1)), state, 0.0)
+    own = order.mask[:, -1] if masked_output == "zeros" else order.given.any(1)
+    return torch.where(_over(own, state), state, 0.0)
 
 
 def _put_back(parts: list[Tensor], initial: Tensor, order: StepOrder, masked_output: str) -> Tensor:
     """The output of every step of the batch, read from the slot where it was computed or from a row to fill with."""
-    batch, steps = order.mask.shape
-    slots = order.slots
-    own = order.mask if masked_output == "zeros" else order.count > 0
+    mask = order.mask
+    count = mask.cumsum(1)
+    slots = order.slots(count)
+    own = mask if masked_output == "zeros" else count > 0
     if not (readable(own) and bool(own.all())):
         fill = initial if masked_output == "state" else torch.zeros_like(initial)
-        row = sum(len(part) for part in parts) + torch.arange(batch, device=slots.device)
+        row = sum(len(part) for part in parts) + torch.arange(len(mask), device=mask.device)
         slots = torch.where(own, slots, row.unsqueeze(1))
         parts = [*parts, fill.to(parts[0].dtype)]
     every = torch.cat(parts) if len(parts) > 1 else parts[0]
-    return every.index_select(0, slots.view(-1)).unflatten(0, (batch, steps))
+    return every.index_select(0, slots.view(-1)).unflatten(0, mask.shape)
+
+
+def _over(rows: Tensor, like: Tensor) -> Tensor:
+    """Values of rows as wide as a tensor that has more axes."""
+    return rows.view(-1, *(1,) * (like.dim() - 1))
