@@ -225,7 +225,9 @@ def test_a_mask_that_is_changed_in_place_is_ordered_anew():
     for change in (lambda: None, lambda: mask.logical_not_()):
         change()
         expected = masked_loop("gru", x, states, weights, mask)
-        for _ in range(2):  # the second time from memory
+        for inference in (True, False, False):  # the last time from memory
+            with torch.inference_mode(inference):
+                run(recurrence("gru", weights), x, states, mask)
             torch.testing.assert_close(tuple(run(recurrence("gru", weights), x, states, mask)), expected, **EXACT)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -120,11 +121,12 @@ def remembered_order(mask: Tensor, lengths: Sequence[int] | None, cut: Cut, *, g
     """`order_steps`, made once for all layers that one mask on the CPU passes through."""
     if not readable(mask):
         return order_steps(mask, lengths, cut, go_backwards=go_backwards)
-    seen, orders = getattr(mask, "_step_orders", (None, {}))
+    remembered: tuple[Tensor | None, dict[Any, StepOrder]] = getattr(mask, "_step_orders", (None, {}))
+    seen, orders = remembered
     if seen is None or not torch.equal(seen, mask):  # changed in place since
         seen, orders = mask.clone(), {}
         mask._step_orders = (seen, orders)  # type: ignore[attr-defined]
-    key = (cut, go_backwards)
+    key = (cut, go_backwards, torch.is_inference_mode_enabled())  # autograd takes no index that inference made
     if key not in orders:
         orders[key] = order_steps(seen, lengths, cut, go_backwards=go_backwards)
     return orders[key]
