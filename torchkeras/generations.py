@@ -79,6 +79,7 @@ TABLE: Final[dict[str, Row]] = {
     "conv.batch_axes": Row(False, True, "Conv1D, Conv2D, Conv3D take inputs with several batch axes"),
     "config.conv_groups": Row(False, True, "configs of convolutions have groups, those of separable ones also unused kernel_* entries"),
     "config.local_format": Row(False, True, "configs of LocallyConnected1D have data_format, and those of 1D and 2D implementation"),
+    "local1d.follows_format": Row(False, True, "LocallyConnected1D follows its data_format, or takes all inputs as channels_last"),
     "separable_conv1d.data_format": Row("channels_last", None, "default data_format of SeparableConv1D; None is the global one"),
     "upsampling.half_pixel": Row(False, True, "UpSampling2D bilinear: legacy corner alignment or half-pixel centres"),
     # losses and weights
@@ -111,6 +112,8 @@ TABLE: Final[dict[str, Row]] = {
     "backend.ctc_epsilon": Row(None, None, "added to probabilities by K.ctc_*; None is epsilon()", keras1=1e-8),
     "backend.ctc_width": Row("longest", "steps", "width of what K.ctc_decode gives: the longest text, or the number of steps"),
     "backend.argument_order": Row("keras2", "keras2", "order of the arguments of K functions whose signatures Keras 2 changed", keras1="keras1"),
+    "datasets.seeds_numpy": Row(True, False, "imdb, reuters and boston_housing leave numpy's global generator seeded with their seed"),
+    "imdb.cuts_after_joining": Row(True, False, "imdb maxlen: applied to training and test data joined, which shifts the border between them"),
     "image.keras1": Row(False, False, "image augmentation: nearest pixels, shear in radians, statistics over channels, eps 1e-7", keras1=True),
     "image.random_centre": Row("first axes", "first axes", "random_rotation, _shear, _zoom turn about the middle of ...", keras1="image axes"),
     # callbacks

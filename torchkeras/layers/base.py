@@ -51,6 +51,7 @@ class Layer(History, LossCollector, KerasBorder):
     accepts_integers: ClassVar[bool] = False  # integer inputs are meant as they are (token ids); otherwise they are cast to floats
     resolves_training: ClassVar[bool] = False  # `call` replaces training=None by self.training itself
     hangs_masks: ClassVar[bool] = False  # `call` hangs the masks on its outputs itself
+    masks_follow_masks: ClassVar[bool] = False  # `compute_mask` makes no mask where none came, although the class overrides it
     config_omits: ClassVar[tuple[str, ...]] = ()  # arguments of __init__ that are not in the config
     # found out when a class is made
     _takes_training: ClassVar[bool] = False
@@ -70,7 +71,7 @@ class Layer(History, LossCollector, KerasBorder):
             parameters = inspect.signature(function).parameters
             cls._takes_training = "training" in parameters
             cls._takes_mask = "mask" in parameters
-        cls._masks_itself = cls.compute_mask is not Layer.compute_mask
+        cls._masks_itself = cls.compute_mask is not Layer.compute_mask and not cls.masks_follow_masks
         if cls.__module__.split(".")[0] != __name__.split(".")[0]:
             cls.resolves_training = own.get("resolves_training", False)
             cls._tracks_containers = True

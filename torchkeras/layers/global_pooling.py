@@ -1,0 +1,189 @@
+"""Pooling over the whole space: one vector of channels for each sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.layers.base import layer_registry
+from torchkeras.layers.input_spec import InputSpec
+from torchkeras.layers.spatial import SpatialLayer
+
+
+class GlobalPooling(SpatialLayer):
+    """Base of the layers that pool the whole space.
+
+    Args:
+        data_format: "channels_last" or "channels_first"; `None`: the global setting.
+
+    Raises:
+        ValueError: an unknown data format.
+    """
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._set_data_format(data_format)
+        self._axes = self._space
+        self.input_spec = InputSpec(ndim=self.rank + 2)
+
+
+class GlobalMax(GlobalPooling):
+    """Base of GlobalMaxPooling1D, GlobalMaxPooling2D and GlobalMaxPooling3D; equal largest entries share the gradient."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return torch.amax(inputs, self._axes)
+
+
+class GlobalAverage(GlobalPooling):
+    """Base of GlobalAveragePooling1D, GlobalAveragePooling2D and GlobalAveragePooling3D."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return inputs.mean(self._axes)
+
+
+@layer_registry.add("GlobalMaxPool1D")
+class GlobalMaxPooling1D(GlobalMax):
+    """The largest entry over all steps.
+
+    Args:
+        data_format: "channels_last" or "channels_first".
+
+    Shape:
+        inputs (batch, steps, channels), or (batch, channels, steps) for channels_first -> output (batch, channels)
+
+    Raises:
+        ValueError: an unknown data format.
+
+    Source: tf.keras 2.4.0 `GlobalMaxPooling1D`.
+    """
+
+    rank = 1
+
+    def __init__(self, data_format: str | None = "channels_last", **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+
+
+@layer_registry.add("GlobalMaxPool2D")
+class GlobalMaxPooling2D(GlobalMax):
+    """The largest entry over all pixels.
+
+    Args:
+        data_format: "channels_last" or "channels_first"; `None`: the global setting.
+
+    Shape:
+        inputs (batch, rows, columns, channels), or (batch, channels, rows, columns) for channels_first -> output (batch, channels)
+
+    Raises:
+        ValueError: an unknown data format.
+
+    Source: tf.keras 2.4.0 `GlobalMaxPooling2D`.
+    """
+
+    rank = 2
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+
+
+@layer_registry.add("GlobalMaxPool3D")
+class GlobalMaxPooling3D(GlobalMax):
+    """The largest entry over a whole volume.
+
+    Args:
+        data_format: "channels_last" or "channels_first"; `None`: the global setting.
+
+    Shape:
+        inputs (batch, *space, channels), or (batch, channels, *space) for channels_first -> output (batch, channels)
+
+    Raises:
+        ValueError: an unknown data format.
+
+    Source: tf.keras 2.4.0 `GlobalMaxPooling3D`.
+    """
+
+    rank = 3
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+
+
+@layer_registry.add("GlobalAvgPool1D")
+class GlobalAveragePooling1D(GlobalAverage):
+    """The average over all steps that count.
+
+    Args:
+        data_format: "channels_last" or "channels_first".
+
+    Shape:
+        inputs (batch, steps, channels), or (batch, channels, steps) for channels_first -> output (batch, channels)
+        mask (batch, steps): steps that do not count; a row without any step gives NaN, as in Keras. No mask goes on.
+
+    Raises:
+        ValueError: an unknown data format.
+
+    Source: tf.keras 2.4.0 `GlobalAveragePooling1D`.
+    """
+
+    rank = 1
+    supports_masking = True
+    masks_follow_masks = True
+
+    def __init__(self, data_format: str | None = "channels_last", **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is None:
+            return inputs.mean(self._axes)
+        counts = mask.to(inputs.dtype)
+        (axis,) = self._axes
+        weighted = inputs * counts.unsqueeze(self._channel_axis)
+        return weighted.sum(axis) / counts.sum(1, keepdim=True)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Nothing: the output has no steps."""
+
+
+@layer_registry.add("GlobalAvgPool2D")
+class GlobalAveragePooling2D(GlobalAverage):
+    """The average over all pixels.
+
+    Args:
+        data_format: "channels_last" or "channels_first"; `None`: the global setting.
+
+    Shape:
+        inputs (batch, rows, columns, channels), or (batch, channels, rows, columns) for channels_first -> output (batch, channels)
+
+    Raises:
+        ValueError: an unknown data format.
+
+    Source: tf.keras 2.4.0 `GlobalAveragePooling2D`.
+    """
+
+    rank = 2
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+
+
+@layer_registry.add("GlobalAvgPool3D")
+class GlobalAveragePooling3D(GlobalAverage):
+    """The average over a whole volume.
+
+    Args:
+        data_format: "channels_last" or "channels_first"; `None`: the global setting.
+
+    Shape:
+        inputs (batch, *space, channels), or (batch, channels, *space) for channels_first -> output (batch, channels)
+
+    Raises:
+        ValueError: an unknown data format.
+
+    Source: tf.keras 2.4.0 `GlobalAveragePooling3D`.
+    """
+
+    rank = 3
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)

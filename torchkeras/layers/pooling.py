@@ -1,0 +1,312 @@
+"""Pooling over windows: the largest or the average entry of each, for steps, images and volumes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from torchkeras.layers.base import layer_registry
+from torchkeras.layers.global_pooling import (
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    GlobalMaxPooling3D,
+)
+from torchkeras.layers.input_spec import InputSpec
+from torchkeras.layers.spatial import TO_KERAS, TO_TORCH, SpatialLayer, choice, whole_numbers
+from torchkeras.shapes import same_padding
+
+# samples with at least so many entries are averaged faster plane by plane, where the channels come last
+_LARGE_VOLUME = 1 << 13
+
+
+class Pooling(SpatialLayer):
+    """Base of the layers that pool windows; the arguments are theirs.
+
+    Raises:
+        ValueError: an argument out of its range; later, an input smaller than the window.
+    """
+
+    pool_size: Any
+    strides: Any
+    _reduce: Callable[..., Tensor]  # (image, window, strides, padding): the kernel
+
+    def __init__(self, pool_size: Any, strides: Any, padding: str, data_format: str | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        who = self._who
+        self.pool_size = whole_numbers(pool_size, self.rank, "pool_size", who)
+        self.strides = self.pool_size if strides is None else whole_numbers(strides, self.rank, "strides", who)
+        self.padding = choice(padding, ("valid", "same"), "padding", who)
+        self._set_data_format(data_format)
+        self._pads_same = self.padding == "same"
+        smallest = {} if self._pads_same else dict(zip(self._space, self.pool_size, strict=True))
+        self.input_spec = InputSpec(ndim=self.rank + 2, min_axes=smallest)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        if self.rank == 1:  # as an image of height 1: torch's kernels for steps would copy channels-last ones
+            image = (inputs if self._channels_first else inputs.permute(TO_TORCH[1])).unsqueeze(2)
+            outputs = self._pool(image, (1, *self.pool_size), (1, *self.strides)).squeeze(2)
+        else:
+            image = inputs if self._channels_first else inputs.permute(TO_TORCH[self.rank])
+            outputs = self._pool(image, self.pool_size, self.strides)
+        return outputs if self._channels_first else outputs.permute(TO_KERAS[self.rank])
+
+    def _pool(self, image: Tensor, window: tuple[int, ...], strides: tuple[int, ...]) -> Tensor:
+        """Pool (batch, channels, *space)."""
+        if not self._pads_same:
+            return self._reduce(image, window, strides, 0)
+        near, drop = _same_pool(image.shape[2:], window, strides)
+        outputs = self._reduce(image, window, strides, near)
+        for axis, surplus in enumerate(drop, start=2):
+            if surplus:
+                outputs = outputs.narrow(axis, 1, outputs.shape[axis] - 1)
+        return outputs
+
+
+def _same_pool(sizes: Sequence[int], window: Sequence[int], strides: Sequence[int]) -> tuple[list[int], list[bool]]:
+    """For "same": what to pad on both sides, and on which axes the first output is then too many.
+
+    TensorFlow pads the far side one more where the sum is odd. With a stride, the kernel's `ceil_mode` lets the last window reach out
+    so far. Without one, the near side gets that one more too, which makes one output too many, at the beginning.
+    """
+    pads = [same_padding(*axis) for axis in zip(sizes, window, strides, strict=True)]
+    drop = [far > near and stride == 1 for (near, far), stride in zip(pads, strides, strict=True)]
+    return [far if surplus else near for (near, far), surplus in zip(pads, drop, strict=True)], drop
+
+
+class MaxPooling(Pooling):
+    """Base of MaxPooling1D, MaxPooling2D and MaxPooling3D; the arguments are theirs."""
+
+    def _reduce(self, image: Tensor, window: Any, strides: Any, padding: Any) -> Tensor:
+        function = torch.max_pool2d if len(window) == 2 else torch.max_pool3d
+        return function(image, window, strides, padding, 1, self._pads_same)
+
+
+class AveragePooling(Pooling):
+    """Base of AveragePooling1D, AveragePooling2D and AveragePooling3D; the arguments are theirs. Padding is not counted."""
+
+    def _reduce(self, image: Tensor, window: Any, strides: Any, padding: Any) -> Tensor:
+        function = F.avg_pool2d if len(window) == 2 else F.avg_pool3d
+        return function(image, window, strides, padding, self._pads_same, False)
+
+
+@layer_registry.add("MaxPool1D")
+class MaxPooling1D(MaxPooling):
+    """The largest entry of each window of steps.
+
+    Args:
+        pool_size: Steps in a window, at least 1.
+        strides: Steps from one window to the next; `None`: `pool_size`.
+        padding: "valid" or "same".
+        data_format: "channels_last" or "channels_first".
+
+    Shape:
+        inputs (batch, steps, channels) -> output (batch, new_steps, channels); channels second for channels_first
+
+    Raises:
+        ValueError: an argument out of its range; later, an input shorter than the window.
+
+    Source: tf.keras 2.4.0 `MaxPooling1D`.
+    """
+
+    rank = 1
+
+    def __init__(
+        self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = "channels_last", **kwargs: Any
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, **kwargs)
+
+
+@layer_registry.add("MaxPool2D")
+class MaxPooling2D(MaxPooling):
+    """The largest entry of each window of an image.
+
+    Args:
+        pool_size: Rows and columns of a window; one number for both, or two.
+        strides: Rows and columns from one window to the next; `None`: `pool_size`.
+        padding: "valid" or "same".
+        data_format: "channels_last" or "channels_first"; `None`: the global setting.
+
+    Shape:
+        inputs (batch, rows, columns, channels) -> output (batch, new_rows, new_columns, channels); channels second for channels_first
+
+    Raises:
+        ValueError: an argument out of its range; later, an input smaller than the window.
+
+    Source: tf.keras 2.4.0 `MaxPooling2D`.
+    """
+
+    rank = 2
+
+    def __init__(self, pool_size: Any = (2, 2), strides: Any = None, padding: str = "valid", data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(pool_size, strides, padding, data_format, **kwargs)
+
+
+@layer_registry.add("MaxPool3D")
+class MaxPooling3D(MaxPooling):
+    """The largest entry of each window of a volume.
+
+    Args:
+        pool_size: Sizes of a window along the three axes of space; one number for all, or three.
+        strides: Entries from one window to the next; `None`: `pool_size`.
+        padding: "valid" or "same".
+        data_format: "channels_last" or "channels_first"; `None`: the global setting.
+
+    Shape:
+        inputs (batch, *space, channels) -> output (batch, *new_space, channels); channels second for channels_first
+
+    Raises:
+        ValueError: an argument out of its range; later, an input smaller than the window.
+
+    Source: tf.keras 2.4.0 `MaxPooling3D`.
+    """
+
+    rank = 3
+
+    def __init__(
+        self, pool_size: Any = (2, 2, 2), strides: Any = None, padding: str = "valid", data_format: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, **kwargs)
+
+
+@layer_registry.add("AvgPool1D")
+class AveragePooling1D(AveragePooling):
+    """The average of each window of steps.
+
+    Args:
+        pool_size: Steps in a window, at least 1.
+        strides: Steps from one window to the next; `None`: `pool_size`.
+        padding: "valid" or "same"; what is padded does not count.
+        data_format: "channels_last" or "channels_first".
+
+    Shape:
+        inputs (batch, steps, channels) -> output (batch, new_steps, channels); channels second for channels_first
+
+    Raises:
+        ValueError: an argument out of its range; later, an input shorter than the window.
+
+    Source: tf.keras 2.4.0 `AveragePooling1D`.
+    """
+
+    rank = 1
+
+    def __init__(
+        self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = "channels_last", **kwargs: Any
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, **kwargs)
+
+
+@layer_registry.add("AvgPool2D")
+class AveragePooling2D(AveragePooling):
+    """The average of each window of an image.
+
+    Args:
+        pool_size: Rows and columns of a window; one number for both, or two.
+        strides: Rows and columns from one window to the next; `None`: `pool_size`.
+        padding: "valid" or "same"; what is padded does not count.
+        data_format: "channels_last" or "channels_first"; `None`: the global setting.
+
+    Shape:
+        inputs (batch, rows, columns, channels) -> output (batch, new_rows, new_columns, channels); channels second for channels_first
+
+    Raises:
+        ValueError: an argument out of its range; later, an input smaller than the window.
+
+    Source: tf.keras 2.4.0 `AveragePooling2D`.
+    """
+
+    rank = 2
+
+    def __init__(self, pool_size: Any = (2, 2), strides: Any = None, padding: str = "valid", data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(pool_size, strides, padding, data_format, **kwargs)
+
+
+@layer_registry.add("AvgPool3D")
+class AveragePooling3D(AveragePooling):
+    """The average of each window of a volume.
+
+    Args:
+        pool_size: Sizes of a window along the three axes of space; one number for all, or three.
+        strides: Entries from one window to the next; `None`: `pool_size`.
+        padding: "valid" or "same"; what is padded does not count.
+        data_format: "channels_last" or "channels_first"; `None`: the global setting.
+
+    Shape:
+        inputs (batch, *space, channels) -> output (batch, *new_space, channels); channels second for channels_first
+
+    Raises:
+        ValueError: an argument out of its range; later, an input smaller than the window.
+
+    Source: tf.keras 2.4.0 `AveragePooling3D`.
+    """
+
+    rank = 3
+
+    def __init__(
+        self, pool_size: Any = (2, 2, 2), strides: Any = None, padding: str = "valid", data_format: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, **kwargs)
+        self._by_planes = False
+
+    def build(self, input_shape: Any) -> None:
+        large = None in input_shape[1:] or math.prod(input_shape[1:]) >= _LARGE_VOLUME
+        self._by_planes = large and not self._channels_first
+
+    def _reduce(self, image: Tensor, window: Any, strides: Any, padding: Any) -> Tensor:
+        if not self._by_planes:
+            return super()._reduce(image, window, strides, padding)
+        # torch has no kernel for channels-last volumes, but one for images. The average of averages is the average here, since the
+        # number of entries in a window is a product over the axes
+        near, rows, columns = padding if self._pads_same else (0, 0, 0)
+        batch, depth = image.shape[0], image.shape[2]
+        planes = super()._reduce(image.transpose(1, 2).flatten(0, 1), window[1:], strides[1:], (rows, columns))
+        pixels = planes.unflatten(0, (batch, depth)).transpose(1, 2).flatten(3)  # (batch, channels, depth, rows * columns)
+        return super()._reduce(pixels, (window[0], 1), (strides[0], 1), (near, 0)).unflatten(3, planes.shape[2:])
+
+
+MaxPool1D = MaxPooling1D
+MaxPool2D = MaxPooling2D
+MaxPool3D = MaxPooling3D
+AvgPool1D = AveragePooling1D
+AvgPool2D = AveragePooling2D
+AvgPool3D = AveragePooling3D
+GlobalMaxPool1D = GlobalMaxPooling1D
+GlobalMaxPool2D = GlobalMaxPooling2D
+GlobalMaxPool3D = GlobalMaxPooling3D
+GlobalAvgPool1D = GlobalAveragePooling1D
+GlobalAvgPool2D = GlobalAveragePooling2D
+GlobalAvgPool3D = GlobalAveragePooling3D
+
+__all__ = [
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AveragePooling3D",
+    "AvgPool1D",
+    "AvgPool2D",
+    "AvgPool3D",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
+    "GlobalAvgPool3D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
+    "GlobalMaxPool3D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
+    "MaxPool1D",
+    "MaxPool2D",
+    "MaxPool3D",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "MaxPooling3D",
+]
