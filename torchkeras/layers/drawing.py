@@ -42,7 +42,6 @@ class DrawingLayer(Layer):
     def _drawn(self, like: Tensor, shape: Sequence[int]) -> Tensor:
         return torch.empty(tuple(shape), dtype=like.dtype, device=like.device)
 
-    @torch.compiler.disable
     def _generator(self, device: torch.device) -> torch.Generator:
         key = str(device)
         if key not in self._generators:
