@@ -74,6 +74,7 @@ class GatedCell(CellDropout):
     keras_weights = {"kernel": ("weight_ih", layouts.dense), "recurrent_kernel": ("weight_hh", layouts.dense), "bias": ("bias_ih", layouts.as_is)}
     kind: ClassVar[str]
     states: ClassVar[int] = 1
+    two_biases: bool = False  # kept as the rows of one Parameter, `bias_both`
     resolves_training = True
 
     def __init__(
@@ -150,7 +151,7 @@ class GatedCell(CellDropout):
         )
         if self.use_bias:
             self.add_weight("bias", self.bias_shape(), None, self.start_of_bias(), self.bias_regularizer, constraint=self.bias_constraint)
-            if len(self.bias_shape()) == 1:
+            if not self.two_biases:
                 # torch's kernels take two biases; Keras trains one
                 self.register_buffer("bias_hh", torch.zeros_like(self.bias_ih), persistent=False)
         else:
@@ -168,6 +169,8 @@ class GatedCell(CellDropout):
 
     def weights_for_torch(self) -> Weights:
         """The weights as torch's kernels take them."""
+        if self.two_biases and self.use_bias:
+            return Weights(self.weight_ih, self.weight_hh, *self.bias_both.unbind())
         return Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
 
     def _lay_out(self) -> None:
@@ -464,7 +467,8 @@ class GRUCell(GatedCell):
         self.recurrent_activation = activations.get(generations.resolve(recurrent_activation, "gru.recurrent_activation"))
         self.reset_after = bool(generations.resolve(reset_after, "gru.reset_after"))
         self.implementation = chosen_implementation(implementation, self.recurrent_dropout)
-        bias = "bias_both" if self.reset_after else "bias_ih"
+        self.two_biases = self.reset_after
+        bias = "bias_both" if self.two_biases else "bias_ih"
         self.keras_weights = {  # type: ignore[misc]
             "kernel": ("weight_ih", GateKernel()),
             "recurrent_kernel": ("weight_hh", GateKernel()),
@@ -477,11 +481,6 @@ class GRUCell(GatedCell):
     @property
     def masks_by_gate(self) -> bool:
         return self.implementation != 2
-
-    def weights_for_torch(self) -> Weights:
-        if self.reset_after and self.use_bias:
-            return Weights(self.weight_ih, self.weight_hh, *self.bias_both.unbind())
-        return super().weights_for_torch()
 
     def fused_mode(self) -> str | None:
         standard = bare(self.activation) is torch.tanh and bare(self.recurrent_activation) is torch.sigmoid

@@ -382,6 +382,4 @@ class ConvLSTM2D(ConvRNN2D):
         )
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["cell"]
-        return {**config, **signature_config(self)}
+        return {**self.config_without_cell(), **signature_config(self)}

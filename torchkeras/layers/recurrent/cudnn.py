@@ -8,7 +8,6 @@ from torchkeras.layers.base import layer_registry
 from torchkeras.layers.recurrent.cells import GRUCell, LSTMCell, forget_bias
 from torchkeras.layers.recurrent.layouts import CudnnBias, CudnnKernel
 from torchkeras.layers.recurrent.standard import StandardRNN, for_cell, shows_of_cell
-from torchkeras.ops.recurrent import Weights
 
 KEPT = (
     *("units", "kernel_initializer", "recurrent_initializer", "bias_initializer", "kernel_regularizer", "recurrent_regularizer"),
@@ -32,15 +31,13 @@ class CuDNNLSTMCell(LSTMCell):
     """The cell of `CuDNNLSTM`: tanh, sigmoid and two biases, all trained."""
 
     keras_weights = _cudnn_weights("lstm")
+    two_biases = True
 
     def bias_shape(self) -> tuple[int, ...]:
         return (8 * self.units,)
 
     def start_of_bias(self) -> Any:
         return forget_bias(self.bias_initializer, sets=2) if self.unit_forget_bias else self.bias_initializer
-
-    def weights_for_torch(self) -> Weights:
-        return Weights(self.weight_ih, self.weight_hh, *self.bias_both.unbind())
 
 
 class CuDNNGRUCell(GRUCell):

@@ -135,6 +135,10 @@ class RNN(SequenceArguments, KeptStates):
             inputs = pytree.tree_map(lambda part: part.transpose(0, 1), inputs)
             mask = None if mask is None else mask.transpose(0, 1)
         first = inputs if isinstance(inputs, Tensor) else pytree.tree_leaves(inputs)[0]
+        if first.shape[1] == 0:
+            raise ValueError(
+                f"'{self.name}' needs at least one time step, but got sequences of length 0. Drop them, or pad them and mask the padding."
+            )
         if constants and not takes(self.cell, "constants"):
             raise ValueError(f"'{self.name}' got constants, but its cell {type(self.cell).__name__} has no argument `constants` in call().")
         states = self.starting_states(first, initial_state)
@@ -194,6 +198,10 @@ class RNN(SequenceArguments, KeptStates):
     # -- configs
 
     def get_config(self) -> dict[str, Any]:
+        return {**self.config_without_cell(), "cell": serialize(self.cell)}
+
+    def config_without_cell(self) -> dict[str, Any]:
+        """What the config says of the layer itself."""
         names = ["return_sequences", "return_state", "go_backwards", "stateful", "unroll"]
         if generations.choose("config.time_major"):
             names.append("time_major")
@@ -203,7 +211,7 @@ class RNN(SequenceArguments, KeptStates):
                 config[name] = getattr(self, name)
         if self._num_constants:
             config["num_constants"] = self._num_constants
-        return {**config, "cell": serialize(self.cell)}
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> RNN:

@@ -91,15 +91,13 @@ class StandardRNN(RNN):
         state[f"{prefix}cell.weight_ih"] = state.pop(f"{prefix}weight_ih_l0")
         state[f"{prefix}cell.weight_hh"] = state.pop(f"{prefix}weight_hh_l0")
         biases = [state.pop(f"{prefix}bias_{name}_l0") for name in ("ih", "hh") if f"{prefix}bias_{name}_l0" in state]
-        if biases and len(self.cell.bias_shape()) == 2:
+        if biases and self.cell.two_biases:
             state[f"{prefix}cell.bias_both"] = torch.stack(biases)
         elif biases:
             state[f"{prefix}cell.bias_ih"] = biases[0] + biases[1]
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["cell"]
-        return {**config, **signature_config(self)}
+        return {**self.config_without_cell(), **signature_config(self)}
 
     def reset_dropout_mask(self) -> None:
         """Nothing to do: a layer draws new masks for each batch."""
