@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from torchkeras import config, generations
+from torchkeras.layers import raw_modules
 from torchkeras.layers.naming import reset_uids
 
 torch.set_num_threads(max(1, int(os.environ.get("TORCHKERAS_TEST_THREADS", "1"))))
@@ -26,6 +27,8 @@ def _fresh_settings() -> Iterator[None]:
     yield
     config._settings.update(before)
     generations._chosen[:] = []
+    raw_modules._open.clear()  # graphs that a test left open
+    raw_modules.stop_watching()
 
 
 @pytest.fixture

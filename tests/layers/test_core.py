@@ -94,7 +94,7 @@ def test_dense_refuses_an_unknown_argument_and_weights_of_another_shape():
 
 
 def test_activation_refuses_an_unknown_name():
-    with pytest.raises(ValueError, match="'rely'.*'relu'"):
+    with pytest.raises(ValueError, match=r"'rely'.*'relu'"):
         Activation("rely")
 
 

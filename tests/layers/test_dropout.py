@@ -131,9 +131,9 @@ def test_bad_arguments_of_dropout():
         Dropout("half", name="d")
     with pytest.raises(ValueError, match=r"Dropout 'd' has the noise_shape \(None, 1\) of 2 axes.*\(2, 3, 4\)"):
         Dropout(0.5, noise_shape=(None, 1), name="d")(torch.ones(2, 3, 4), training=True)
-    with pytest.raises(ValueError, match="SpatialDropout2D 's'.*channels_last.*but got 'middle'"):
+    with pytest.raises(ValueError, match=r"SpatialDropout2D 's'.*channels_last.*but got 'middle'"):
         SpatialDropout2D(0.5, data_format="middle", name="s")
     with pytest.raises(ValueError, match=r"SpatialDropout1D 's' drops whole feature maps.*\(1, 2, 3\)"):
         SpatialDropout1D(0.5, noise_shape=(1, 2, 3), name="s")
-    with pytest.raises(ValueError, match="'s'.*expected ndim=4, found ndim=3"):
+    with pytest.raises(ValueError, match=r"'s'.*expected ndim=4, found ndim=3"):
         SpatialDropout2D(0.5, name="s")(Input((3, 4)))

@@ -57,7 +57,7 @@ def test_checked_ids_are_looked_at_before_the_lookup():
     layer.build_now((None, None))
     layer.to("meta")
     ids = torch.empty(2, 2, dtype=torch.int64, device="meta")
-    with pytest.raises((RuntimeError, NotImplementedError), match="[Mm]eta|nonzero|item"):  # it looks at the values
+    with pytest.raises((RuntimeError, NotImplementedError), match=r"[Mm]eta|nonzero|item"):  # it looks at the values
         layer(ids)
     layer.checks_ids = False
     assert layer(ids).shape == (2, 2, 3)

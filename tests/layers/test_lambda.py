@@ -153,7 +153,7 @@ def test_a_registered_function_comes_back_by_its_name():
 
 def test_a_function_that_was_not_given_is_never_imported():
     config = {"name": "a", "function": "system", "function_type": "function", "module": "os", "output_shape": None, "output_shape_type": "raw"}
-    with pytest.raises(ValueError, match="Lambda 'a' needs the function 'system'.*custom_objects"):
+    with pytest.raises(ValueError, match=r"Lambda 'a' needs the function 'system'.*custom_objects"):
         Lambda.from_config(config)
     assert Lambda.from_config(config, {"system": antirectifier}).function is antirectifier
     assert Lambda.from_config(config, {"a": antirectifier}).function is antirectifier

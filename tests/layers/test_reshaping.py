@@ -81,11 +81,11 @@ def test_bad_arguments():
         Reshape((-1, -1), name="r")
     with pytest.raises(ValueError, match=r"Permute 'p' needs dims that are 1, 2.*\(0, 1\)"):
         Permute((0, 1), name="p")
-    with pytest.raises(ValueError, match="'p'.*expected ndim=3, found ndim=4"):
+    with pytest.raises(ValueError, match=r"'p'.*expected ndim=3, found ndim=4"):
         Permute((2, 1), name="p")(torch.zeros(2, 3, 4, 5))
     with pytest.raises(ValueError, match="RepeatVector 'v' needs a whole number of steps, at least 1, but got n=0"):
         RepeatVector(0, name="v")
-    with pytest.raises(ValueError, match="'v'.*expected ndim=2, found ndim=3"):
+    with pytest.raises(ValueError, match=r"'v'.*expected ndim=2, found ndim=3"):
         RepeatVector(2, name="v")(torch.zeros(2, 3, 4))
-    with pytest.raises(ValueError, match="Flatten 'f'.*but got 'first'"):
+    with pytest.raises(ValueError, match=r"Flatten 'f'.*but got 'first'"):
         Flatten("first", name="f")
