@@ -73,6 +73,7 @@ TABLE: Final[dict[str, Row]] = {
     "dropout.rate_range": Row("clip", "refuse", "a rate outside of 0..1: clipped (1 drops nothing), or refused"),
     "config.lambda_module": Row(False, True, "configs of Lambda layers say which module a function is of"),
     "batchnorm.moving_average": Row("debiased", "plain", "moving statistics: zero-debiased and ignoring the initial values, or plain"),
+    "batchnorm.axis_list": Row(False, True, "configs of built layers give axis as it was given, or as a list of axes counted from the front"),
     "batchnorm.frozen_is_inference": Row(False, True, "BatchNormalization with trainable=False runs in inference mode"),
     "activity.divide_by_batch": Row(False, True, "activity regularizer: sum over the batch, or divided by the batch size"),
     "losses.call_first": Row(False, True, "order of a layer's losses: regularizers of weights first, or what its calls added"),

@@ -75,6 +75,7 @@ from torchkeras.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from torchkeras.layers.normalization import BatchNormalization, LayerNormalization
 from torchkeras.layers.serialization import deserialize, serialize
 from torchkeras.layers.torch_ops import TorchOp
 
@@ -87,6 +88,7 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "AvgPool3D",
+    "BatchNormalization",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -125,6 +127,7 @@ __all__ = [
     "InputSpec",
     "Lambda",
     "Layer",
+    "LayerNormalization",
     "LocallyConnected1D",
     "LocallyConnected2D",
     "Masking",
