@@ -143,6 +143,27 @@ def shared_long_text(path: Path) -> None:
     path.write_bytes(data)
 
 
+def text_of_a_wrong_length(path: Path) -> None:
+    """A reference that declares 2 GiB for a text of 25 bytes: HDF5 takes that much memory before it looks."""
+    with good(path) as file:
+        file.attrs["backend"] = "a text of twenty-five byte"
+    data = bytearray(path.read_bytes())
+    reference = next(reference for reference, length in _stored_texts(data) if length == 26)
+    place = data.find(struct.pack("<I", 26) + reference)
+    data[place : place + 4] = struct.pack("<I", 1 << 31)
+    path.write_bytes(data)
+
+
+def collection_without_end(path: Path) -> None:
+    """A stored text whose length, rounded up, comes to zero: HDF5 looks for the next one at the same place, for ever."""
+    with good(path) as file:
+        file.attrs["backend"] = "tensorflow"
+    data = bytearray(path.read_bytes())
+    place = data.find(b"GCOL") + 16
+    struct.pack_into("<Q", data, place + 8, (1 << 64) - 16)
+    path.write_bytes(data)
+
+
 def _stored_texts(data: bytearray) -> list[tuple[bytes, int]]:
     found = []
     start = data.find(b"GCOL")
@@ -201,5 +222,7 @@ FILES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a name without end": (layer_names(b"/".join([b"a"] * 500)), "has 500 parts"),
     "a missing layer": (layer_names(b"dense", b"dense_1"), "nothing is called 'dense_1' in /. Its members are: dense"),
     "a name that is no text": (layer_names(b"\xff\xfe"), "'layer_names' of / is not text in UTF-8"),
-    "one long text many times": (shared_long_text, "repeats a long text to 19.5. GiB"),
+    "one long text many times": (shared_long_text, r"'layer_names' of / takes 19\.5. GiB, more than the limit attribute_bytes"),
+    "a text of a wrong length": (text_of_a_wrong_length, "attribute 'backend' of / is damaged: it refers to a text of 2,147,483,648 bytes"),
+    "stored texts without end": (collection_without_end, "the text stored at byte .* would be 18,446,744,073,709,551,600 bytes long"),
 }

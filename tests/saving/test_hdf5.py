@@ -23,11 +23,12 @@ from torchkeras.saving.errors import (
 from torchkeras.saving.hdf5 import SafeGroup, open_safely
 from torchkeras.saving.hdf5_arrays import SafeArray
 from torchkeras.saving.limits import using_limits
-from torchkeras.saving.weight_groups import read_weight_groups, weights_group
+from torchkeras.saving.weight_groups import origin, read_weight_groups, weights_group
 
 
 def read_all(path: Path | bytes) -> list[np.ndarray]:
     with open_safely(path) as file:
+        origin(weights_group(file))
         return [array.read(None) for _, arrays in read_weight_groups(weights_group(file)) for _, array in arrays]
 
 
@@ -318,3 +319,28 @@ def test_many_names_of_any_length_beside_a_long_config_are_read(tmp_path):
         with open_safely(source) as file:
             assert file.names("layer_names") == names
             assert len(file.text("model_config")) == 400_000
+
+
+@pytest.mark.parametrize("form", [{}, {"libver": "latest"}, {"userblock_size": 512}, {"libver": ("v110", "v110")}], ids=str)
+@pytest.mark.parametrize("count", [1, 5, 40])
+def test_texts_are_found_in_every_form_of_a_file(tmp_path, form, count):
+    """Old and new headers, one block or several, attributes kept apart, addresses that do not count from the start."""
+    with h5py.File(tmp_path / "a.h5", "w", **form) as file:
+        group = file.create_group("g", track_order=True)
+        for number in range(count):
+            group.attrs[f"text_{number}"] = f"value {number}" * 20
+            group.attrs.create(f"list_{number}", [f"a{number}", "", "b"], dtype=h5py.string_dtype())
+    with open_safely(tmp_path / "a.h5") as file:
+        for number in range(count):
+            assert file.group("g").text(f"text_{number}") == f"value {number}" * 20
+            assert file.group("g").names(f"list_{number}") == [f"a{number}", "", "b"]
+
+
+def test_an_attribute_that_was_changed_in_place_is_read(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs["model_config"] = "old" * 5_000
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file.attrs["model_config"] = "new" * 9_000
+        file.attrs.modify("model_config", "newest")
+    with open_safely(tmp_path / "a.h5") as file:
+        assert file.text("model_config") == "newest"

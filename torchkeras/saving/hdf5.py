@@ -9,19 +9,20 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import struct
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from torchkeras.saving import h5, hdf5_attributes
+from torchkeras.saving import h5, hdf5_attributes, hdf5_texts
 from torchkeras.saving.errors import ContentError, DamagedFileError, FileError, LimitError, UnsafeFileError
 from torchkeras.saving.files import PathLike, check_file, wrong_kind
 from torchkeras.saving.hdf5_arrays import SafeArray
 from torchkeras.saving.limits import Limits, limits
 
 # What h5py and numpy raise at a damaged file; HDF5 itself has no error classes.
-_LIBRARY_ERRORS = (RuntimeError, OSError, KeyError, ValueError, TypeError, IndexError, ArithmeticError, AttributeError, SystemError)
+_LIBRARY_ERRORS = (RuntimeError, OSError, KeyError, ValueError, TypeError, IndexError, ArithmeticError, AttributeError, SystemError, struct.error)
 
 
 class Source:
@@ -41,7 +42,9 @@ class Source:
         self.content = content
         self.limits: Limits = limits()
         self.bytes_read = 0
-        self.texts: list[tuple[bytes, int]] | None = None  # what hdf5_attributes found out about the stored texts
+        self.texts: hdf5_texts.Texts | None = None  # found when the first attribute needs them
+        with self.guard("its head"):
+            self.base = hdf5_texts.base_of(file, name)
 
     @contextlib.contextmanager
     def guard(self, where: str) -> Iterator[None]:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import mmap
-import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from torchkeras.saving import h5
-from torchkeras.saving.errors import ContentError, DamagedFileError, LimitError, UnsafeFileError
+from torchkeras.saving.errors import ContentError, LimitError
+from torchkeras.saving.hdf5_texts import check_texts
 from torchkeras.saving.limits import readable
 
 if TYPE_CHECKING:
     from torchkeras.saving.hdf5 import Source
 
 Owner: TypeAlias = Any  # an h5g.GroupID or h5d.DatasetID; h5py has no types
-
-_COLLECTION = b"GCOL\x01"  # how a collection of stored texts begins
 
 
 def exists(owner: Owner, name: str) -> bool:
@@ -52,7 +48,7 @@ def read(source: Source, owner: Owner, path: str, name: str) -> Any:
     _check_size(source, who, count, count * kind.get_size())
     if kind.get_class() == h5.h5t.STRING:
         if kind.is_variable_str():
-            _check_stored_texts(source, who, count)
+            check_texts(source, owner, name, count, who)
         return _texts(np.asarray(_value(owner, name)), who)
     if kind.get_class() in (h5.h5t.INTEGER, h5.h5t.FLOAT) and kind.get_size() in (1, 2, 4, 8):
         value = np.asarray(_value(owner, name))
@@ -111,78 +107,3 @@ def _check_size(source: Source, who: str, count: int, size: int) -> None:
         raise LimitError(f"{who} takes {readable(size)}, more than the limit attribute_bytes={source.limits.attribute_bytes}.")
     if size > max(source.size, 65536):
         raise LimitError(f"{who} takes {readable(size)}, more than the whole file.")
-
-
-def _check_stored_texts(source: Source, who: str, count: int) -> None:
-    """Look at where HDF5 keeps texts of any length before it does: its own reader trusts what it finds there.
-
-    A damaged length there makes it loop without end. And many elements can lead to one long text, which would be
-    copied for each of them; since HDF5 tells a text's length only by reading it, the long texts are looked up and
-    their references counted.
-
-    Source: HDF5 file format specification, section III.E, global heap.
-    """
-    if source.texts is None:
-        with source.guard("its stored texts"):
-            source.texts = _stored_texts(source)
-    most = source.limits.attribute_bytes
-    long = [(reference, size) for reference, size in source.texts if size > most // max(count, 1)]
-    if count < 2 or not long:
-        return
-    if len(long) > 16:  # each takes a walk through the file
-        raise LimitError(f"{who} could take more than the limit attribute_bytes={most}.")
-    with _bytes_of(source) as data:
-        total = sum(size * _count(data, reference) for reference, size in long)
-    if total > most:
-        raise LimitError(f"{who} repeats a long text to {readable(total)}, more than the limit attribute_bytes={most}.")
-
-
-@contextlib.contextmanager
-def _bytes_of(source: Source) -> Iterator[bytes | mmap.mmap]:
-    if isinstance(source.content, bytes):
-        yield source.content
-        return
-    with open(source.content, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        yield data
-
-
-def _stored_texts(source: Source) -> list[tuple[bytes, int]]:
-    """Reference and size of each stored text of at least 256 bytes.
-
-    Raises:
-        DamagedFileError: a collection of texts is not sound.
-    """
-    plan = source.file.id.get_create_plist()
-    if plan.get_sizes() != (8, 8):
-        raise UnsafeFileError(f"{source.name} has addresses of an unusual size, which no Keras file has.")
-    found = []
-    with _bytes_of(source) as data:
-        start = data.find(_COLLECTION)
-        while start >= 0:
-            length = struct.unpack_from("<Q", data, start + 8)[0] if start + 16 <= len(data) else 0
-            # others are chance among the numbers of an array, and no collections to HDF5 either
-            if 4096 <= length <= len(data) - start:
-                for index, size in _texts_between(data, start + 16, start + length, source.name):
-                    if size >= 256:
-                        found.append((struct.pack("<QI", start - plan.get_userblock(), index), size))
-            start = data.find(_COLLECTION, start + 1)
-    return found
-
-
-def _texts_between(data: bytes | mmap.mmap, place: int, end: int, name: str) -> Iterator[tuple[int, int]]:
-    """Number and size of each text of one collection; number 0 is the free room, whose size counts its head."""
-    while place + 16 <= end:
-        index, size = struct.unpack_from("<H6xQ", data, place)
-        step = 16 + (size + 7) // 8 * 8 if index else size
-        if not 16 <= step <= end - place:
-            raise DamagedFileError(f"{name} is damaged: the text stored at byte {place:,} would be {size:,} bytes long.")
-        if index:
-            yield index, size
-        place += step
-
-
-def _count(data: bytes | mmap.mmap, what: bytes) -> int:
-    number, place = 0, data.find(what)
-    while place >= 0:
-        number, place = number + 1, data.find(what, place + 1)
-    return number
