@@ -153,7 +153,8 @@ class GatedCell(CellDropout):
             self.add_weight("bias", self.bias_shape(), None, self.start_of_bias(), self.bias_regularizer, constraint=self.bias_constraint)
             if not self.two_biases:
                 # torch's kernels take two biases; Keras trains one
-                self.register_buffer("bias_hh", torch.zeros_like(self.bias_ih), persistent=False)
+                with torch.inference_mode(False):
+                    self.register_buffer("bias_hh", torch.zeros_like(self.bias_ih), persistent=False)
         else:
             for name in ("bias", "bias_ih", "bias_hh"):
                 self.register_parameter(name, None)
