@@ -94,9 +94,9 @@ class Layer(History, LossCollector, KerasBorder):
         self._build_device = None
         self._direct = False
         self._ndim: int | None = None
-        self._call_losses = []
+        self._call_losses = Transient()
         self._callable_losses = []
-        self._call_metrics = []
+        self._call_metrics = Transient()
         self._initial_weights = kwargs.get("weights")
         self._refuses_masks = generations.choose("mask.unsupported") == "raise"
         self._activity_by_batch = generations.choose("activity.divide_by_batch")

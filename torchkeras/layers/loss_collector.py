@@ -17,6 +17,16 @@ def losses_count() -> bool:
     return not (in_trial() or torch.compiler.is_exporting())
 
 
+class Transient(list):
+    """What one call left behind: tensors of its graph, which neither a copy nor a pickle of the layer takes along."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return (Transient, ())
+
+    def __deepcopy__(self, memo: Any) -> Transient:
+        return Transient()
+
+
 class LossCollector(Weighted):
     """What a layer adds to the training loss and to the logs."""
 
