@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 KINDS: Final = "biuf"  # dtypes of plain arrays: boolean, integer, unsigned, float
+_SIMPLE: Final = {type(None), bool, int, float, str, bytes}
 _NUMBERS: Final = re.compile(r"[|<>=]?(b1|[iu][1248]|f[248])")
 
 
@@ -146,15 +147,14 @@ def plain(value: Any, known: dict[int, Any] | None = None) -> Any:
         UnsafeData: it holds something else than plain data.
     """
     known = {} if known is None else known
-    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+    if type(value) in _SIMPLE:
         return value
     if id(value) in known:
         return known[id(value)]
     if isinstance(value, _Array):
         made: Any = value.array(known)
     elif type(value) in (list, tuple):
-        numbers = bool(value) and type(value[0]) is int and all(type(entry) is int for entry in value)
-        made = value if numbers else type(value)(plain(entry, known) for entry in value)
+        made = value if set(map(type, value)) <= _SIMPLE else type(value)(plain(entry, known) for entry in value)
     elif type(value) is dict:
         made = {plain(key, known): plain(entry, known) for key, entry in value.items()}
     else:
