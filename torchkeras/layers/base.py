@@ -16,7 +16,7 @@ from torchkeras.layers.casting import to_tensors
 from torchkeras.layers.config import base_config, signature_config
 from torchkeras.layers.history import History
 from torchkeras.layers.input_spec import check_inputs
-from torchkeras.layers.loss_collector import LossCollector, losses_count
+from torchkeras.layers.loss_collector import LossCollector, Transient, losses_count
 from torchkeras.layers.masks import get_mask, has_mask, set_mask, symbolic_masks
 from torchkeras.layers.naming import snake_case, unique_name
 from torchkeras.layers.raw_modules import watch_modules
