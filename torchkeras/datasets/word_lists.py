@@ -90,12 +90,13 @@ class Texts:
 
     def arrays(self, start: int, stop: int | None) -> tuple[NDArray[Any], NDArray[Any]]:
         """The texts of some rows as an array of lists, and their labels."""
-        ends = np.cumsum(self.lengths)
-        words = self.words.tolist()
-        rows = range(*slice(start, stop).indices(len(self)))
-        lists = np.empty(len(rows), dtype=object)
-        for place, row in enumerate(rows):
-            lists[place] = words[ends[row] - self.lengths[row] : ends[row]]
+        lengths = self.lengths[start:stop]
+        ends = np.cumsum(lengths)
+        first = int(self.lengths[:start].sum())
+        words = self.words[first : first + int(lengths.sum())].tolist()
+        lists = np.empty(len(lengths), dtype=object)
+        for place, (begin, end) in enumerate(zip((ends - lengths).tolist(), ends.tolist(), strict=True)):
+            lists[place] = words[begin:end]
         return lists, self.labels[start:stop]
 
 
