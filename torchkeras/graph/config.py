@@ -47,7 +47,13 @@ def _local_nodes(record: Record) -> dict[tuple[str, int], int]:
 
 def _reference(model: Network, record: Record, number: int, local: Mapping[tuple[str, int], int]) -> list[Any]:
     info = record.infos[number]
-    return [name_of(model._modules[info.key]), local.get((info.key, info.node_index), 0), info.tensor_index]
+    layer = model._modules[info.key]
+    return [name_of(layer), local.get((info.key, info.node_index), 0) + first_node(layer), info.tensor_index]
+
+
+def first_node(layer: Any) -> int:
+    """Number of a layer's first call in configs and tables: Keras counts a model's own graph as call 0."""
+    return 1 if getattr(layer, "is_graph_network", False) else 0
 
 
 def _node_config(model: Network, record: Record, step: Step, local: Mapping[tuple[str, int], int]) -> list[Any]:
@@ -96,12 +102,12 @@ def build_graph(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
         layers[name] = layer
         if isinstance(layer, InputLayer):
             made[name, 0, 0] = layer.inbound_nodes[0].outputs[0]
-        waiting += [(name, index, node) for index, node in enumerate(entry["inbound_nodes"])]
-    called: dict[str, int] = {}
+        waiting += [(name, index, node) for index, node in enumerate(entry["inbound_nodes"], start=first_node(layer))]
+    called = {name: first_node(layer) for name, layer in layers.items()}
     while waiting:
         later = []
         for name, index, node in waiting:
-            if index == called.get(name, 0) and all(tuple(reference) in made for reference in _references(node, layers)):
+            if index == called[name] and all(tuple(reference) in made for reference in _references(node, layers)):
                 outputs = symbolic_leaves(_call_node(layers[name], node, made, layers))
                 made.update({(name, index, number): tensor for number, tensor in enumerate(outputs)})
                 called[name] = index + 1

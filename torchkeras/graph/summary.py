@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from torchkeras import generations
+from torchkeras.graph.config import first_node
 from torchkeras.layers.base import Layer
 from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.naming import name_of
@@ -99,7 +100,8 @@ def connections(model: Network, layer: nn.Module) -> list[str]:
     for step in sorted((step for step in record.steps if step.key == key), key=lambda step: step.node_index):
         for number in step.inputs:
             info = record.infos[number]
-            found.append(f"{name_of(model._modules[info.key])}[{info.node_index}][{info.tensor_index}]")
+            source = model._modules[info.key]
+            found.append(f"{name_of(source)}[{info.node_index + first_node(source)}][{info.tensor_index}]")
     return found
 
 
