@@ -365,6 +365,16 @@ def test_flow_works_in_an_enqueuer_and_as_a_pickle():
     assert next(batches)[1].tolist() == [0, 1]
 
 
+def test_an_iterator_of_the_users_own_makes_its_batches():
+    class Doubling(image.Iterator):
+        def _get_batches_of_transformed_samples(self, index_array):
+            return index_array * 2
+
+    assert next(Doubling(3, 2, False, None)).tolist() == [0, 2]
+    with pytest.raises(NotImplementedError, match="Iterator needs a method _get_batches_of_transformed_samples"):
+        next(image.Iterator(3, 2, False, None))
+
+
 def test_further_inputs_and_weights_go_along():
     x, extra = picture(5, 2, 2, 1), np.arange(10).reshape(5, 2)
     flow = image.ImageDataGenerator().flow((x, [extra, extra * 2]), np.arange(5), batch_size=5, sample_weight=np.arange(5) * 10, seed=0)

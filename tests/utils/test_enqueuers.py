@@ -83,6 +83,16 @@ def test_a_sequence_iterates_over_one_epoch():
     assert list(Numbers(3)) == [0, 1, 2]
 
 
+def test_an_incomplete_sequence_says_what_it_needs():
+    class Incomplete(Sequence):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Incomplete needs a method __getitem__\(index\)"):
+        Incomplete()[0]
+    with pytest.raises(NotImplementedError, match=r"Incomplete needs a method __len__\(\)"):
+        len(Incomplete())
+
+
 @pytest.mark.parametrize(("workers", "room"), [(1, 1), (3, 2), (4, 10)])
 def test_batches_come_in_order_epoch_after_epoch(processes, workers, room):
     source = Numbers(5, delay=0.004)

@@ -48,6 +48,7 @@ def test_lists_and_singletons():
     assert generic_utils.to_list((1, 2), allow_tuple=True) == [1, 2]
     given = [1]
     assert generic_utils.to_list(given) is given
+    assert generic_utils.make_tuple(1, 2) == (1, 2)
     assert generic_utils.unpack_singleton([5]) == 5
     assert generic_utils.unpack_singleton([5, 6]) == [5, 6]
     assert generic_utils.is_all_none([None, None]) and generic_utils.is_all_none(None)

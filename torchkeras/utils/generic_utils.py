@@ -31,6 +31,7 @@ __all__ = [
     "get_registered_object",
     "has_arg",
     "is_all_none",
+    "make_tuple",
     "object_list_uid",
     "register_keras_serializable",
     "serialize_keras_object",
@@ -127,6 +128,11 @@ def to_list(x: Any, allow_tuple: bool = False) -> list[Any]:
     if allow_tuple and isinstance(x, tuple):
         return list(x)
     return [x]
+
+
+def make_tuple(*args: Any) -> tuple[Any, ...]:
+    """The arguments as a tuple (Keras 1)."""
+    return args
 
 
 def unpack_singleton(x: Sequence[Any]) -> Any:

@@ -5,30 +5,27 @@ Source: `keras.utils.Sequence` (Keras 2.2.4, tf.keras 2.4.0).
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
 
-class Sequence(ABC):
+class Sequence:
     """A data set whose batches are made one by one, by number; safe to read from many workers at once.
 
     A subclass writes `__getitem__(index)`, which gives one batch (usually `(x, y)`), and `__len__`, the number of
     batches. `on_epoch_end` may change the data between epochs.
     """
 
-    @abstractmethod
+    # no ABC: a subclass may have another metaclass, and Keras lets one be made before it is complete
     def __getitem__(self, index: int) -> Any:
         """The batch at `index`, from 0."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method __getitem__(index) that gives the batch at that number.")
 
-    @abstractmethod
     def __len__(self) -> int:
         """Number of batches in an epoch."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method __len__() that gives the number of batches in an epoch.")
 
-    # not abstract: most data sets stay as they are
-    def on_epoch_end(self) -> None:  # noqa: B027
+    def on_epoch_end(self) -> None:
         """Called after each epoch, before the first batch of the next."""
 
     def __iter__(self) -> Iterator[Any]:

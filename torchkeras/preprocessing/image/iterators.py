@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -122,10 +121,9 @@ class Iterator(Sequence):
         self.lock = threading.Lock()
         self.index_generator = self._flow_index()
 
-    @abstractmethod
     def _get_batches_of_transformed_samples(self, index_array: NDArray[Any]) -> Any:
-        """The batch of the samples with these numbers."""
-        raise NotImplementedError
+        """The batch of the samples with these numbers; a subclass writes it."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method _get_batches_of_transformed_samples(index_array).")
 
 
 def save_batch(images: NDArray[Any], numbers: NDArray[Any], folder: str, prefix: str, ending: str, data_format: str, draws: int) -> None:
