@@ -12,6 +12,7 @@ import numpy as np
 
 SEED = 20190314
 BOTH = ("2.2.4", "2.4.0")
+KERAS1 = ("1.2.2",)
 KERAS2 = ("2.2.4",)
 TF_KERAS = ("2.4.0",)
 
@@ -390,5 +391,71 @@ def texts():
             yield Case("ctc_decode-beam-%s-%s-%s" % (name, width, paths), call, [array, length], [])
 
 
-FAMILIES = (products, elements, reductions, shapes, convolutions, pools, local, normalizations, losses, choices, recurrences, texts)
+def keras1():
+    """Calls in the words and the order of Keras 1."""
+
+    def case(name, call, arrays, grads=None):
+        return Case("keras1-" + name, call, arrays, grads, KERAS1)
+
+    images = {"tf": floats("x", 2, 5, 6, 3), "th": floats("x", 2, 3, 5, 6)}
+    kernels = {"tf": floats("k", 2, 3, 3, 4), "th": floats("k", 4, 3, 2, 3)}
+    for order, border in itertools.product(("tf", "th"), ("valid", "same")):
+        tag, x, k = "-%s-%s" % (order, border), images[order], kernels[order]
+        yield case("conv2d" + tag, lambda K, a, k, o=order, b=border: K.conv2d(a, k, (2, 1), b, o), [x, k])
+        yield case(
+            "conv2d-words" + tag, lambda K, a, k, o=order, b=border: K.conv2d(a, k, border_mode=b, dim_ordering=o, filter_dilation=(2, 2)), [x, k]
+        )
+        yield case("atrous_conv2d" + tag, lambda K, a, k, o=order, b=border: K.atrous_conv2d(a, k, 2, b, o), [x, k])
+        shape = (2, 5, 6, 4) if order == "tf" else (2, 4, 5, 6)
+        rows, columns = (4, 4) if border == "valid" else (5, 6)
+        back = floats("y", 2, rows, columns, 3) if order == "tf" else floats("y", 2, 3, rows, columns)
+        call = lambda K, a, k, o=order, b=border, s=shape: K.deconv2d(a, k, s, border_mode=b, dim_ordering=o)
+        yield case("deconv2d" + tag, call, [back, k])
+        deep = floats("d", 2, 3, 3, 2) if order == "tf" else floats("d", 2, 3, 2, 3)
+        point = floats("p", 1, 1, 6, 4) if order == "tf" else floats("p", 4, 6, 1, 1)
+        call = lambda K, a, d, p, o=order, b=border: K.separable_conv2d(a, d, p, (1, 1), b, o)
+        yield case("separable_conv2d" + tag, call, [x, deep, point])
+        volume = floats("v", 1, 3, 4, 3, 2) if order == "tf" else floats("v", 1, 2, 3, 4, 3)
+        kernel = floats("k", 2, 2, 2, 2, 3) if order == "tf" else floats("k", 3, 2, 2, 2, 2)
+        yield case("conv3d" + tag, lambda K, a, k, o=order, b=border: K.conv3d(a, k, (1, 1, 1), b, o), [volume, kernel])
+        for mode in ("max", "avg"):
+            yield case("pool2d-" + mode + tag, lambda K, a, o=order, b=border, m=mode: K.pool2d(a, (2, 2), (2, 2), b, o, m), [x])
+            yield case("pool3d-" + mode + tag, lambda K, a, o=order, b=border, m=mode: K.pool3d(a, (2, 2, 2), (1, 1, 1), b, o, m), [volume])
+    for border in ("valid", "same"):
+        yield case(
+            "conv1d-" + border, lambda K, a, k, b=border: K.conv1d(a, k, stride=2, border_mode=b), [floats("x", 2, 6, 3), floats("k", 3, 3, 4)]
+        )
+    for order in ("tf", "th"):
+        yield case("spatial_2d_padding-" + order, lambda K, a, o=order: K.spatial_2d_padding(a, (1, 2), o), [images[order]])
+        yield case("asymmetric_spatial_2d_padding-" + order, lambda K, a, o=order: K.asymmetric_spatial_2d_padding(a, 1, 0, 2, 1, o), [images[order]])
+        yield case("resize_images-" + order, lambda K, a, o=order: K.resize_images(a, 2, 3, o), [images[order]])
+        volume = floats("v", 1, 2, 3, 2, 2)
+        yield case("resize_volumes-" + order, lambda K, a, o=order: K.resize_volumes(a, 2, 1, 3, o), [volume])
+        yield case("spatial_3d_padding-" + order, lambda K, a, o=order: K.spatial_3d_padding(a, (1, 0, 2), o), [volume])
+    yield case("temporal_padding", lambda K, a: K.temporal_padding(a, 2), [floats("x", 2, 3, 4)])
+    yield case("asymmetric_temporal_padding", lambda K, a: K.asymmetric_temporal_padding(a, 2, 0), [floats("x", 2, 3, 4)])
+    output, target = probabilities("p", 3, 4), np.eye(4, dtype="float32")[[0, 2, 3]]
+    yield case("categorical_crossentropy", lambda K, o, t: K.categorical_crossentropy(o, t), [output, target], [0])
+    yield case(
+        "sparse_categorical_crossentropy", lambda K, o, t: K.sparse_categorical_crossentropy(o, t), [output, np.array([0, 2, 3], "int32")], [0]
+    )
+    yield case("binary_crossentropy", lambda K, o, t: K.binary_crossentropy(o, t), [output, target], [0])
+    yield case("binary_crossentropy-logits", lambda K, o, t: K.binary_crossentropy(o, t, True), [floats("s", 3, 4), target], [0])
+    arrays = [floats("x", 5, 3), floats("m", 3), np.abs(floats("v", 3)), floats("b", 3), floats("g", 3)]
+    yield case("batch_normalization", lambda K, x, m, v, b, g: K.batch_normalization(x, m, v, b, g, 0.5), arrays)
+    yield case("any", lambda K, a: K.any(a, axis=1), [np.array([[0, 1], [0, 0]], "int32")])
+    yield case("all", lambda K, a: K.all(a, axis=1), [np.array([[1, 1], [0, 1]], "int32")])
+    yield case("lesser", lambda K, a, b: [K.lesser(a, b), K.lesser_equal(a, b)], [floats("x", 4), np.array([0.0, 0.1, -0.2, 3.0], "float32")], [])
+    yield case("expand_dims", lambda K, a: K.expand_dims(a, dim=1), [floats("x", 2, 3)])
+    yield case("one_hot", lambda K, i: K.one_hot(i, nb_classes=3), [np.array([0, 2], "int32")])
+    for axes in (1, (1, 2), (2, 1)):
+        shapes = {1: ((2, 3), (2, 3)), (1, 2): ((2, 4, 3), (2, 5, 4)), (2, 1): ((2, 3, 4), (2, 4, 5))}[axes]
+        yield case("batch_dot-%s" % (axes,), lambda K, a, b, axes=axes: K.batch_dot(a, b, axes), [floats("x", *shapes[0]), floats("y", *shapes[1])])
+    labels, lengths, steps = np.array([[0, 1, 1], [2, 0, 0]], "int32"), np.array([[3], [1]], "int32"), np.array([[7], [4]], "int32")
+    # so small that it matters what is added to a probability
+    small = probabilities("o", 2, 7, 5) * 1e-6
+    yield case("ctc_batch_cost", lambda K, t, o, s, n: K.ctc_batch_cost(t, o, s, n), [labels, small, steps, lengths], [1])
+
+
+FAMILIES = (products, elements, reductions, shapes, convolutions, pools, local, normalizations, losses, choices, recurrences, texts, keras1)
 CASES = [case for family in FAMILIES for case in family()]

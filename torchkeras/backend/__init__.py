@@ -30,7 +30,7 @@ from torchkeras.backend.convolution import (
 from torchkeras.backend.crossentropy import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
 from torchkeras.backend.ctc import ctc_batch_cost, ctc_label_dense_to_sparse
 from torchkeras.backend.decoding import ctc_decode
-from torchkeras.backend.dtypes import cast, cast_to_floatx, dtype, is_float_dtype, is_int_dtype, result_type, standardize_dtype
+from torchkeras.backend.dtypes import cast, cast_to_floatx, dtype
 from torchkeras.backend.elementwise import (
     abs,
     clip,
@@ -201,8 +201,6 @@ __all__ = [
     "in_top_k",
     "in_train_phase",
     "int_shape",
-    "is_float_dtype",
-    "is_int_dtype",
     "is_keras_tensor",
     "is_placeholder",
     "is_sparse",
@@ -255,7 +253,6 @@ __all__ = [
     "reshape",
     "resize_images",
     "resize_volumes",
-    "result_type",
     "reverse",
     "rnn",
     "round",
@@ -285,7 +282,6 @@ __all__ = [
     "square",
     "squeeze",
     "stack",
-    "standardize_dtype",
     "std",
     "stop_gradient",
     "sum",

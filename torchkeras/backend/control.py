@@ -121,7 +121,7 @@ def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
     """
     if isinstance(condition, LearningPhase):
         return in_train_phase(then_expression, else_expression)
-    if not isinstance(condition, Tensor) and not (hasattr(condition, "ndim") and condition.ndim):
+    if not isinstance(condition, (Tensor, list, tuple)) and not getattr(condition, "ndim", 0):
         return _value(then_expression if condition else else_expression)
     return _select(condition, _value(then_expression), _value(else_expression))
 

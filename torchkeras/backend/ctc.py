@@ -11,6 +11,7 @@ from torch import Tensor
 from torchkeras import config
 from torchkeras.backend.conversion import as_tensor, recorded
 from torchkeras.generations import choose
+from torchkeras.layers.symbolic import in_trial
 
 # stands for log(0): its exponential is 0 in every float type, and no gradient turns into NaN on the way
 _LOG_ZERO: Final = -1e30
@@ -31,6 +32,8 @@ def ctc_label_dense_to_sparse(labels: Any, label_lengths: Any) -> Tensor:
         label_lengths: (batch,) number of ids in each row that count.
     """
     labels, lengths = as_tensor(labels), as_tensor(label_lengths)
+    if in_trial():
+        return torch.empty_like(labels)  # graphs know sparse tensors by their shape only
     counted = torch.arange(labels.shape[1], device=labels.device) < lengths.to(labels.device).reshape(-1, 1)
     return torch.sparse_coo_tensor(counted.nonzero().T, labels[counted], tuple(labels.shape), is_coalesced=True, check_invariants=False)
 

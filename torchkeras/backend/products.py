@@ -94,18 +94,21 @@ def _contract(x: Tensor, y: Tensor, axes: Any) -> Tensor:
 
 def _matrix_product(x: Tensor, y: Tensor, axes: Any) -> Tensor:
     """The rule of Keras 1 and 2, where axes count as they are written: -1 is not the last."""
-    x_ndim, y_ndim = x.ndim, y.ndim
     if axes is None:
-        axes = (x_ndim - 1, y_ndim - 2)
-    missing = x_ndim - y_ndim
-    x, y = x[(..., *[None] * -missing)], y[(..., *[None] * missing)]
-    if x.ndim == 2:
-        product = (x * y).sum(axes[0]) if axes[0] == axes[1] else (x.T * y).sum(axes[1])
-        return product.unsqueeze(1)
-    left = x if axes[0] == x.ndim - 1 else x.mT
-    right = y.mT if axes[1] == y.ndim - 1 else y
-    product = torch.matmul(left, right)
-    place = x_ndim + y_ndim - 3 if missing > 0 else x_ndim - 1
+        axes = (x.ndim - 1, y.ndim - 2)
+    missing = x.ndim - y.ndim
+    place = x.ndim + y.ndim - 3 if missing > 0 else x.ndim - 1
+    left, right = x[(..., *[None] * -missing)], y[(..., *[None] * missing)]
+    try:
+        if left.ndim == 2:
+            product = (left * right).sum(axes[0]) if axes[0] == axes[1] else (left.T * right).sum(axes[1])
+        else:
+            product = torch.matmul(left if axes[0] == left.ndim - 1 else left.mT, right.mT if axes[1] == right.ndim - 1 else right)
+    except RuntimeError as error:
+        raise ValueError(
+            f"batch_dot, as Keras 2 computes it, cannot multiply the shapes {tuple(x.shape)} and {tuple(y.shape)} with axes {tuple(axes)}: {error}. "
+            "Give axes without a minus sign; or take the rule of tf.keras: set_keras_version('2.4.0')."
+        ) from error
     for _ in range(max(missing, -missing)):
         product = squeeze(product, place)
     return product.unsqueeze(1) if product.ndim == 1 else product
