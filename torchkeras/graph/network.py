@@ -284,8 +284,9 @@ class Network(Layer):
     # -- ends of the graph
 
     def _ends(self) -> tuple[Any, Any]:
+        record = self._graph()  # where it is made only now, the symbolic tensors are there, too
         if not self._symbols:
-            self._symbols = Symbols(*_materialize(self._graph(), self._modules))
+            self._symbols = Symbols(*_materialize(record, self._modules))
         watch_modules(symbolic_leaves(self._symbols.outputs))
         return self._symbols.inputs, self._symbols.outputs
 
