@@ -1,8 +1,9 @@
 """Recurrent layers and cells."""
 
-from torchkeras.layers.recurrent.cells import AbstractRNNCell, GRUCell, LSTMCell, SimpleRNNCell
+from torchkeras.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell
 from torchkeras.layers.recurrent.conv_lstm import ConvLSTM2D, ConvLSTM2DCell, ConvRNN2D
 from torchkeras.layers.recurrent.cudnn import CuDNNGRU, CuDNNLSTM
+from torchkeras.layers.recurrent.gated_cell import AbstractRNNCell
 from torchkeras.layers.recurrent.rnn import RNN
 from torchkeras.layers.recurrent.stacked import StackedRNNCells
 from torchkeras.layers.recurrent.standard import GRU, LSTM, SimpleRNN

@@ -14,8 +14,9 @@ from torchkeras.layers.base import layer_registry
 from torchkeras.layers.config import signature_config
 from torchkeras.layers.input_spec import InputSpec
 from torchkeras.layers.recurrent.calling import cell_states, flat_sizes
-from torchkeras.layers.recurrent.cells import bare, forget_bias
+from torchkeras.layers.recurrent.cells import forget_bias
 from torchkeras.layers.recurrent.dropout import CellDropout, dropout_mask
+from torchkeras.layers.recurrent.gated_cell import bare
 from torchkeras.layers.recurrent.rnn import RNN
 from torchkeras.layers.recurrent.standard import for_cell, shows_of_cell
 from torchkeras.layers.spatial import choice, whole_numbers

@@ -14,7 +14,7 @@ from torchkeras.layers.config import base_config
 from torchkeras.layers.input_spec import InputSpec
 from torchkeras.layers.recurrent.arguments import SequenceArguments
 from torchkeras.layers.recurrent.calling import cell_states, flat_sizes, takes
-from torchkeras.layers.recurrent.cells import zero_states
+from torchkeras.layers.recurrent.gated_cell import zero_states
 from torchkeras.layers.recurrent.running import Request, run_cell
 from torchkeras.layers.recurrent.stacked import StackedRNNCells, check_cell
 from torchkeras.layers.recurrent.states import KeptStates
@@ -93,15 +93,15 @@ class RNN(SequenceArguments, KeptStates):
     # -- building
 
     def build(self, input_shape: Any) -> None:
-        shape = input_shape[0] if isinstance(input_shape, list) else input_shape
-        nested = isinstance(shape, dict) or (isinstance(shape, tuple) and shape and isinstance(shape[0], (tuple, list)))
-        self.build_cell(pytree.tree_map(self._step_shape, shape, is_leaf=_is_shape) if nested else self._step_shape(shape))
-        if not nested:
-            self.input_spec = InputSpec(shape=(None, None, *shape[2:]))
-            step = self._step_shape(shape)
-            if self.stateful and None not in step:
-                known = [int(size or 0) for size in step]
-                self.keep_states(self._zero_states(torch.zeros(known, dtype=self._weight_dtype(), device=self._build_device)))
+        if isinstance(input_shape, dict) or isinstance(input_shape[0], (tuple, list)):  # nested inputs, for a cell that takes such
+            self.build_cell(pytree.tree_map(self._step_shape, input_shape, is_leaf=_is_shape))
+            return
+        step = self._step_shape(input_shape)
+        self.build_cell(step)
+        self.input_spec = InputSpec(shape=(None, None, *input_shape[2:]))
+        if self.stateful and None not in step:
+            known = [int(size or 0) for size in step]
+            self.keep_states(self._zero_states(torch.zeros(known, dtype=self._weight_dtype(), device=self._build_device)))
 
     def build_cell(self, step_shape: Any) -> None:
         """Build the cell for inputs of one step."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchkeras import generations
 from torchkeras.layers.base import Layer, layer_registry
 from torchkeras.layers.recurrent.calling import call_cell, cell_states, flat_sizes, is_torch_cell, takes
-from torchkeras.layers.recurrent.cells import zero_states
+from torchkeras.layers.recurrent.gated_cell import zero_states
 from torchkeras.layers.serialization import deserialize, serialize
 
 

@@ -13,7 +13,8 @@ from torchkeras.generations import BY_GENERATION
 from torchkeras.layers.base import layer_registry
 from torchkeras.layers.config import signature_config
 from torchkeras.layers.input_spec import InputSpec
-from torchkeras.layers.recurrent.cells import GatedCell, GRUCell, LSTMCell, SimpleRNNCell
+from torchkeras.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell
+from torchkeras.layers.recurrent.gated_cell import GatedCell
 from torchkeras.layers.recurrent.rnn import RNN
 
 C = TypeVar("C", bound=type)
