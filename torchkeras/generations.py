@@ -70,6 +70,7 @@ TABLE: Final[dict[str, Row]] = {
     "config.time_major": Row(False, True, "configs of recurrent layers have time_major"),
     "rnn.masked_output": Row("state", "output", "what a masked step puts out: the previous state or the previous output"),
     "bidirectional.zero_masked": Row(False, True, "Bidirectional with return_sequences gives zeros at masked steps"),
+    "relu.supports_masking": Row(True, False, "the layer ReLU hands masks on"),
     "dropout.rate_range": Row("clip", "refuse", "a rate outside of 0..1: clipped (1 drops nothing), or refused"),
     "config.lambda_module": Row(False, True, "configs of Lambda layers say which module a function is of"),
     "batchnorm.moving_average": Row("debiased", "plain", "moving statistics: zero-debiased and ignoring the initial values, or plain"),

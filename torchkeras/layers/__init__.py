@@ -1,5 +1,6 @@
 """Layers: ordinary nn.Module subclasses with Keras' interface."""
 
+from torchkeras.layers.advanced_activations import ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
 from torchkeras.layers.base import Layer
 from torchkeras.layers.convolutional import (
     Conv1D,
@@ -49,6 +50,26 @@ from torchkeras.layers.embeddings import Embedding
 from torchkeras.layers.input_layer import Input, InputLayer
 from torchkeras.layers.input_spec import InputSpec
 from torchkeras.layers.local import LocallyConnected1D, LocallyConnected2D
+from torchkeras.layers.merge import (
+    Add,
+    Average,
+    Concatenate,
+    Dot,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    dot,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
+from torchkeras.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
+from torchkeras.layers.normalization import BatchNormalization, LayerNormalization
 from torchkeras.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -75,13 +96,16 @@ from torchkeras.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
-from torchkeras.layers.normalization import BatchNormalization, LayerNormalization
 from torchkeras.layers.serialization import deserialize, serialize
 from torchkeras.layers.torch_ops import TorchOp
 
 __all__ = [
+    "ELU",
     "Activation",
     "ActivityRegularization",
+    "Add",
+    "AlphaDropout",
+    "Average",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
@@ -89,6 +113,7 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -107,9 +132,12 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Dot",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
@@ -128,6 +156,7 @@ __all__ = [
     "Lambda",
     "Layer",
     "LayerNormalization",
+    "LeakyReLU",
     "LocallyConnected1D",
     "LocallyConnected2D",
     "Masking",
@@ -137,16 +166,24 @@ __all__ = [
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "PReLU",
     "Permute",
+    "ReLU",
     "RepeatVector",
     "Reshape",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
+    "Subtract",
+    "ThresholdedReLU",
     "TorchOp",
     "UpSampling1D",
     "UpSampling2D",
@@ -154,6 +191,14 @@ __all__ = [
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",
+    "add",
+    "average",
+    "concatenate",
     "deserialize",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
     "serialize",
+    "subtract",
 ]

@@ -248,7 +248,8 @@ class BatchNormalization(Layer):
         if training:
             variance, mean = torch.var_mean(x, over, correction=0, keepdim=True)
             if self.adjustment is not None:
-                scale, offset = _composed(*self.adjustment(tuple(x.shape)), scale, offset)
+                then_scale, then_offset = self.adjustment(tuple(x.shape))
+                scale, offset = _composed(then_scale, then_offset, scale, offset)
             scale, offset = self._corrected_and_moved(x, mean, variance, scale, offset, moves)
         else:
             mean, variance = (one.to(x.dtype).reshape(broad) for one in (self.running_mean, self.running_var))
@@ -273,9 +274,9 @@ class BatchNormalization(Layer):
             deviation = (new_variance + self.epsilon).sqrt()
             usual = self.renorm_stddev.clamp_min(math.sqrt(self.epsilon))
             r, d = deviation / usual, (new_mean - self.renorm_mean) / usual
-            bound = self.renorm_clipping.get
-            r = r.clamp(bound("rmin"), bound("rmax")) if bound("rmin") is not None or bound("rmax") is not None else r
-            d = d if bound("dmax") is None else d.clamp(-bound("dmax"), bound("dmax"))
+            rmin, rmax, dmax = (self.renorm_clipping.get(key) for key in ("rmin", "rmax", "dmax"))
+            r = r if rmin is None and rmax is None else r.clamp(rmin, rmax)
+            d = d if dmax is None else d.clamp(-dmax, dmax)
             if moves:
                 self.renorm_mean.lerp_(new_mean, 1 - self.renorm_momentum)
                 self.renorm_stddev.lerp_(deviation, 1 - self.renorm_momentum)

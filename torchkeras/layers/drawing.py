@@ -49,11 +49,16 @@ class DrawingLayer(Layer):
         return self._generators[key]
 
 
-def checked_rate(layer: Layer, rate: Any) -> float:
+def checked_rate(layer: Layer, rate: Any, *, with_one: bool = False) -> float:
     """The fraction to drop, as the chosen release takes it: Keras 1 and 2 clip it to 0..1, and then a rate of 1 drops nothing.
 
+    Args:
+        layer: Whose rate it is, for the message.
+        rate: The rate.
+        with_one: Whether tf.keras takes a rate of 1 as well.
+
     Raises:
-        ValueError: it is not from 0 up to, but not including, 1 (tf.keras), or no number.
+        ValueError: it is not from 0 up to (`with_one`: and including) 1 in tf.keras, or no number.
     """
     try:
         rate = float(rate)
@@ -61,9 +66,10 @@ def checked_rate(layer: Layer, rate: Any) -> float:
         raise ValueError(f"{type(layer).__name__} '{layer.name}' needs a rate from 0 to 1, but got {rate!r}.") from None
     if generations.choose("dropout.rate_range") == "clip" and not math.isnan(rate):
         return min(1.0, max(0.0, rate))
-    if not 0 <= rate < 1:
+    if not 0 <= rate < 1 and not (with_one and rate == 1):
+        bound = "at most" if with_one else "below"
         raise ValueError(
-            f"{type(layer).__name__} '{layer.name}' needs a rate of at least 0 and below 1, the fraction that is dropped, but got {rate!r}."
+            f"{type(layer).__name__} '{layer.name}' needs a rate of at least 0 and {bound} 1, the fraction that is dropped, but got {rate!r}."
         )
     return rate
 
