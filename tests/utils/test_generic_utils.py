@@ -1,4 +1,4 @@
-"""Small helpers that ported code calls."""
+"""Small functions that ported code calls."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Keras' `utils.generic_utils`: the progress bar, names to objects, and small helpers that ported code calls."""
+"""Keras' `utils.generic_utils`: the progress bar, names to objects, and small functions that ported code calls."""
 
 from __future__ import annotations
 
