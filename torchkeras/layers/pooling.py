@@ -23,7 +23,7 @@ from torchkeras.layers.input_spec import InputSpec
 from torchkeras.layers.spatial import TO_KERAS, TO_TORCH, SpatialLayer, choice, whole_numbers
 from torchkeras.shapes import same_padding
 
-# samples with at least so many entries are averaged faster plane by plane, where the channels come last
+# torch's kernel for volumes copies channels-last ones; samples with at least so many entries are averaged faster plane by plane
 _LARGE_VOLUME = 1 << 13
 
 
@@ -260,15 +260,20 @@ class AveragePooling3D(AveragePooling):
         self._by_planes = large and not self._channels_first
 
     def _reduce(self, image: Tensor, window: Any, strides: Any, padding: Any) -> Tensor:
-        if not self._by_planes:
+        if not self._by_planes and self._kernel_knows(image, window):
             return super()._reduce(image, window, strides, padding)
-        # torch has no kernel for channels-last volumes, but one for images. The average of averages is the average here, since the
-        # number of entries in a window is a product over the axes
+        # the average of averages is the average here, since the number of entries in a window is a product over the axes
         near, rows, columns = padding if self._pads_same else (0, 0, 0)
         batch, depth = image.shape[0], image.shape[2]
         planes = super()._reduce(image.transpose(1, 2).flatten(0, 1), window[1:], strides[1:], (rows, columns))
         pixels = planes.unflatten(0, (batch, depth)).transpose(1, 2).flatten(3)  # (batch, channels, depth, rows * columns)
         return super()._reduce(pixels, (window[0], 1), (strides[0], 1), (near, 0)).unflatten(3, planes.shape[2:])
+
+    def _kernel_knows(self, image: Tensor, window: Any) -> bool:
+        """Whether torch's kernel for volumes takes this one: it knows no half precision on the CPU, nor a padded one smaller than the window."""
+        if image.dtype in (torch.bfloat16, torch.float16) and image.device.type == "cpu":
+            return False
+        return not self._pads_same or all(size >= reach for size, reach in zip(image.shape[2:], window, strict=True))
 
 
 MaxPool1D = MaxPooling1D

@@ -17,7 +17,7 @@ class ConvolutionLayer(SpatialLayer):
     """Base of the convolutions: a window that moves over steps, images or volumes.
 
     Args:
-        filters: Number of outputs at each position, at least 1; `None` where the input decides it.
+        filters: Number of outputs at each position, at least 1.
         kernel_size, strides, dilation_rate: One number for all axes of space, or one for each; at least 1.
         padding: "valid" (none), "same" (the output is as long as the input, divided by the stride; TensorFlow pads the far side
             more) or, where the class knows it, "causal" (all of it before the first step).
@@ -26,18 +26,23 @@ class ConvolutionLayer(SpatialLayer):
         use_bias: Whether to add a learned `bias`.
         bias_initializer, bias_regularizer, bias_constraint: How the bias starts, is penalised, is kept in bounds.
         groups: The channels fall into so many groups, each with filters of its own.
+
+    Attributes:
         paddings: The values of `padding` that the class knows.
+        has_filters: Whether `filters` counts, or the input decides the number of outputs.
 
     Raises:
         ValueError: an argument out of its range, or strides together with dilation.
     """
 
     paddings: ClassVar[tuple[str, ...]] = ("valid", "same")
+    has_filters: ClassVar[bool] = True
+    filters: int
     _pads: Pads | None  # where the input's size does not matter
 
     def __init__(
         self,
-        filters: int | None,
+        filters: Any,
         kernel_size: Any,
         strides: Any,
         padding: str,
@@ -53,7 +58,7 @@ class ConvolutionLayer(SpatialLayer):
     ) -> None:
         super().__init__(**kwargs)
         who = self._who
-        if filters is not None:
+        if self.has_filters:
             (self.filters,) = whole_numbers(filters, 1, "filters", who)
         self.kernel_size = whole_numbers(kernel_size, self.rank, "kernel_size", who)
         self.strides = whole_numbers(strides, self.rank, "strides", who)
@@ -65,7 +70,7 @@ class ConvolutionLayer(SpatialLayer):
                 f"{who} cannot have strides={self.strides} together with dilation_rate={self.dilation_rate}, as Keras cannot. "
                 "Set one of them to 1; to thin a dilated output, slice it."
             )
-        if not isinstance(groups, int) or groups < 1 or (filters is not None and self.filters % groups):
+        if not isinstance(groups, int) or groups < 1 or (self.has_filters and self.filters % groups):
             raise ValueError(
                 f"{who} takes for `groups` a whole number that divides filters={filters}, but got {groups!r}. "
                 "Keras 2.2.4 has no groups: there, give what comes after dilation_rate by name."

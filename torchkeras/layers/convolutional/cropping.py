@@ -27,15 +27,19 @@ class Cropping(SpatialLayer):
         self._set_data_format(data_format)
         self._cuts = pairs((cropping,) if self.rank == 1 else cropping, self.rank, "cropping", self._who)
         self.cropping: Any = self._cuts
-        least = {axis: near + far + 1 for axis, (near, far) in zip(self._space, self._cuts, strict=True)}
-        self.input_spec = InputSpec(ndim=self.rank + 2, min_axes=least)
+        self.input_spec = InputSpec(ndim=self.rank + 2)
 
     def call(self, inputs: Tensor) -> Tensor:
         outputs = inputs
         for axis, (near, far) in zip(self._space, self._cuts, strict=True):
+            left = outputs.shape[axis] - near - far
+            if left < 1:
+                raise ValueError(
+                    f"{self._who} cuts {near} and {far} entries off axis {axis}, which leaves nothing of an input of shape {tuple(inputs.shape)}. "
+                    "Use a smaller cropping or a larger input."
+                )
             if near or far:
-                # not a slice: this one refuses to cut off more than there is
-                outputs = outputs.narrow(axis, near, outputs.shape[axis] - near - far)
+                outputs = outputs.narrow(axis, near, left)
         return outputs
 
 

@@ -89,6 +89,7 @@ class ChannelwiseConvolution(ConvolutionLayer):
 class DepthwiseConv(ChannelwiseConvolution):
     """Base of DepthwiseConv1D and DepthwiseConv2D; the arguments are theirs."""
 
+    has_filters = False
     keras_weights = {"depthwise_kernel": ("weight", layouts.depthwise), "bias": ("bias", layouts.as_is)}
 
     def build(self, input_shape: Any) -> None:

@@ -29,6 +29,9 @@ class UpSampling(SpatialLayer):
         self.size = whole_numbers(size, self.rank, "size", self._who)
         self._set_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
+        # "nearest" of torch looks up index * (1 / size) in single precision, which from 41 on can fall below the right whole number;
+        # "nearest-exact" looks between them, but has no rule for vmap
+        self._mode = "nearest" if max(self.size) <= 40 else "nearest-exact"
 
     def call(self, inputs: Tensor) -> Tensor:
         if self._channels_first:
@@ -36,8 +39,7 @@ class UpSampling(SpatialLayer):
         return self._enlarge(inputs.permute(TO_TORCH[self.rank])).permute(TO_KERAS[self.rank])
 
     def _enlarge(self, image: Tensor) -> Tensor:
-        # "nearest" of torch looks up index * (1 / size), which rounding can bring below the right whole number; "nearest-exact" looks between them
-        return F.interpolate(image, self._new_size(image), mode="nearest-exact")
+        return F.interpolate(image, self._new_size(image), mode=self._mode)
 
     def _new_size(self, image: Tensor) -> list[int]:
         return [length * factor for length, factor in zip(image.shape[2:], self.size, strict=True)]
