@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from torch import nn
@@ -10,6 +11,7 @@ from torchkeras.callbacks.history import History
 from torchkeras.callbacks.progbar_logger import ProgbarLogger
 from torchkeras.graph.config import build_graph, graph_config
 from torchkeras.layers.base import layer_registry
+from torchkeras.saving.model_weights import load_weights, save_weights
 from torchkeras.training.trainer import Trainer
 
 
@@ -42,6 +44,34 @@ class Model(Trainer):
                 f"Model '{self.name}' is subclassed: its call() is code, not data. Write get_config(), or save its weights only."
             )
         return graph_config(self)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write the weights to an HDF5 file, whole or not at all.
+
+        Args:
+            filepath: Where to.
+            overwrite: Whether to replace a file that is there.
+
+        Raises:
+            ValueError: the model is not built.
+            FileExistsError: the file is there, and `overwrite` is False.
+        """
+        if not overwrite and os.path.exists(filepath):
+            raise FileExistsError(f"{filepath} is there already. Remove it, choose another name, or pass overwrite=True.")
+        save_weights(self, filepath)
+
+    def load_weights(self, filepath: Any, by_name: bool = False, skip_mismatch: bool = False) -> None:
+        """Read weights from an HDF5 file: all, or none where something does not fit.
+
+        Args:
+            filepath: A file of weights or of a whole model.
+            by_name: Match layers by their names instead of their order.
+            skip_mismatch: With `by_name`, pass over layers whose weights do not fit.
+
+        Raises:
+            ValueError: the model is not built, or a layer does not fit.
+        """
+        load_weights(self, filepath, by_name=by_name, skip_mismatch=skip_mismatch)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:

@@ -16,7 +16,7 @@ from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.naming import module_key, name_of
 from torchkeras.layers.raw_modules import stop_watching, watch_modules
 from torchkeras.layers.serialization import deserialize, serialize
-from torchkeras.layers.symbolic import KerasTensor, Node, shape_of
+from torchkeras.layers.symbolic import KerasTensor, Node, shape_of, symbolic_leaves
 from torchkeras.models.model import Model
 from torchkeras.shapes import as_shape
 
@@ -103,7 +103,7 @@ class Sequential(Model):
         if self._last is not None:
             watch_modules([self._last])
             self._growing.outputs = self._one_output(layer, layer(self._last))
-            stop_watching([self._first, self._last])
+            stop_watching(symbolic_leaves([self._first, self._last]))
         self._stack.append(key)
         self._modules[key] = layer
         layer.train(self.training)
@@ -177,7 +177,7 @@ class Sequential(Model):
         self._start(start)
         assert self._first is not None
         value: KerasTensor = self._first
-        watch_modules([self._first])
+        watch_modules(symbolic_leaves([self._first]))
         try:
             for layer in layers:
                 value = self._one_output(layer, layer(value))

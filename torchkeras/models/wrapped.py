@@ -22,7 +22,7 @@ class WrappedModel(Model):
         self.module = module
         module.train(self.training)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any) -> Any:  # type: ignore[override]
         if isinstance(inputs, (list, tuple)):
             return self.module(*inputs)
         if isinstance(inputs, dict):

@@ -1,0 +1,149 @@
+"""Weights of a model to and from Keras' HDF5 layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from torchkeras import generations
+from torchkeras.layers.base import Layer
+from torchkeras.layers.naming import name_of
+from torchkeras.saving.errors import ContentError
+from torchkeras.saving.hdf5 import SafeGroup, open_safely
+from torchkeras.saving.weight_groups import read_weight_groups, weights_group, write_weight_groups
+from torchkeras.utils.atomic import PathLike, atomic_hdf5
+
+if TYPE_CHECKING:
+    import h5py
+
+    from torchkeras.graph.network import Network
+    from torchkeras.saving.hdf5_arrays import SafeArray
+
+
+class Slot:
+    """One weight of a model as files see it: its name, shape and place.
+
+    Args:
+        name: Variable name.
+        view: A Keras-layout view, or a tensor of a raw module.
+    """
+
+    def __init__(self, name: str, view: Any) -> None:
+        self.name, self.view = name, view
+        self.shape = tuple(view.shape)
+
+    def value(self) -> np.ndarray[Any, Any]:
+        """A copy of the weight."""
+        if hasattr(self.view, "assign"):
+            return self.view.numpy()
+        tensor = self.view.detach().cpu()
+        return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy().copy()
+
+    def assign(self, value: np.ndarray[Any, Any]) -> None:
+        """Write into the weight."""
+        if hasattr(self.view, "assign"):
+            self.view.assign(value)
+        else:
+            with torch.no_grad():
+                self.view.copy_(torch.as_tensor(value))
+
+
+def layer_slots(layer: nn.Module) -> list[Slot]:
+    """The weights of a layer in the order of files; of a raw module those of its `state_dict`, in torch's layout."""
+    if isinstance(layer, Layer):
+        return [Slot(view.path, view) for view in layer.weights]
+    tensors = [(name, tensor) for name, tensor in layer.state_dict(keep_vars=True).items() if isinstance(tensor, Tensor)]
+    return [Slot(f"{name_of(layer)}/{name}:0", tensor) for name, tensor in tensors]
+
+
+def model_slots(model: Network) -> list[tuple[str, list[Slot]]]:
+    """(layer name, its weights) for all layers in the order of files."""
+    return [(name_of(layer), layer_slots(layer)) for layer in model.layers]
+
+
+def write_model_weights(group: h5py.Group, model: Network) -> None:
+    """Write the weights of a model into an open group or file."""
+    layers = [(name, [(slot.name, slot.value()) for slot in slots]) for name, slots in model_slots(model)]
+    write_weight_groups(group, layers, generations.keras_version())
+
+
+def save_weights(model: Network, path: PathLike) -> None:
+    """Write the weights of a model to an HDF5 file, whole or not at all.
+
+    Raises:
+        ValueError: the model is not built.
+    """
+    if not model.built:
+        raise ValueError(f"Model '{model.name}' has no weights yet: call it on data, or give its first layer an input_shape, before saving them.")
+    with atomic_hdf5(path) as file:
+        write_model_weights(file, model)
+
+
+def load_weights(model: Network, path: PathLike, *, by_name: bool = False, skip_mismatch: bool = False) -> None:
+    """Read weights from an HDF5 file into a model: all, or none where something does not fit.
+
+    Args:
+        model: A built model.
+        path: A file of weights or of a whole model, of any Keras before 3.
+        by_name: Match layers by their names instead of their order; layers without a match keep their weights.
+        skip_mismatch: With `by_name`, pass over layers whose weights do not fit.
+
+    Raises:
+        ValueError: the model is not built, or a layer does not fit (which one, which shapes).
+    """
+    if not model.built:
+        raise ValueError(f"Model '{model.name}' has no weights yet: call it on data, or give its first layer an input_shape, before loading them.")
+    if skip_mismatch and not by_name:
+        raise ValueError("skip_mismatch=True works with by_name=True only: layers matched by their order must all fit.")
+    with open_safely(path) as file:
+        group = weights_group(file)
+        read_into(model, group, by_name=by_name, skip_mismatch=skip_mismatch)
+
+
+def read_into(model: Network, group: SafeGroup, *, by_name: bool = False, skip_mismatch: bool = False) -> None:
+    """Read the weights of an open group into a model."""
+    stored = [(name, arrays) for name, arrays in read_weight_groups(group) if arrays or by_name]
+    pairs = _by_name(model, stored) if by_name else _by_order(model, stored, group.source.name)
+    ready: list[tuple[Slot, np.ndarray[Any, Any]]] = []
+    for name, slots, arrays in pairs:
+        complaint = _complaint(name, slots, arrays)
+        if complaint and skip_mismatch:
+            continue
+        if complaint:
+            raise ContentError(f"{group.source.name}: {complaint}")
+        ready += [(slot, array.read(array.shape)) for slot, array in zip(slots, arrays, strict=True)]
+    for slot, value in ready:
+        slot.assign(value)
+
+
+def _by_order(model: Network, stored: Sequence[tuple[str, list[tuple[str, SafeArray]]]], file: str) -> list[tuple[str, list[Slot], list[Any]]]:
+    mine = [(name, slots) for name, slots in model_slots(model) if slots]
+    if len(mine) != len(stored):
+        raise ContentError(
+            f"{file} has weights for {len(stored)} layers ({_some(name for name, _ in stored)}), but model '{model.name}' has {len(mine)} layers "
+            f"with weights ({_some(name for name, _ in mine)}). Build the model that the file was saved from, or load with by_name=True."
+        )
+    return [(name, slots, [array for _, array in arrays]) for (name, slots), (_, arrays) in zip(mine, stored, strict=True)]
+
+
+def _by_name(model: Network, stored: Sequence[tuple[str, list[tuple[str, SafeArray]]]]) -> list[tuple[str, list[Slot], list[Any]]]:
+    mine = dict(model_slots(model))
+    return [(name, mine[name], [array for _, array in arrays]) for name, arrays in stored if name in mine]
+
+
+def _complaint(name: str, slots: Sequence[Slot], arrays: Sequence[Any]) -> str | None:
+    if len(slots) != len(arrays):
+        return f"layer '{name}' has {len(slots)} weights ({_some(slot.name for slot in slots)}), but the file has {len(arrays)} for it."
+    for slot, array in zip(slots, arrays, strict=True):
+        if slot.shape != tuple(array.shape):
+            return f"weight '{slot.name}' of layer '{name}' has the shape {slot.shape}, but the file has one of shape {tuple(array.shape)} for it."
+    return None
+
+
+def _some(names: Any, most: int = 6) -> str:
+    listed = list(names)
+    return ", ".join(map(str, listed[:most])) + (", ..." if len(listed) > most else "")
