@@ -32,9 +32,9 @@ def test_damaged_files_give_clean_errors(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [21, 22])
+@pytest.mark.parametrize("seed", [21])
 def test_many_damaged_files_give_clean_errors(tmp_path, seed):
-    run(tmp_path, 120, seed)
+    run(tmp_path, 100, seed)
 
 
 def test_a_case_can_be_made_again_by_its_number():
