@@ -10,8 +10,10 @@ import torch
 
 from torchkeras import backend as K
 from torchkeras import generations
+from torchkeras.layers.base import Layer
 from torchkeras.layers.lambda_layer import Lambda
 from torchkeras.layers.phase import running
+from torchkeras.models import Sequential
 
 
 @pytest.fixture(autouse=True)
@@ -173,3 +175,58 @@ def test_stop_gradient():
     x = torch.ones(2, requires_grad=True)
     assert not K.stop_gradient(x).requires_grad
     assert [one.requires_grad for one in K.stop_gradient([x, x])] == [False, False]
+
+
+class Doubling(Layer):
+    """A layer in the style of Keras 1: it takes no `training`."""
+
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        return K.in_train_phase(inputs * 2, inputs)
+
+
+class Nested(Layer):
+    """The layer inside is always in inference mode."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.inner = Doubling()
+
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        self.inner.training = False
+        return K.in_train_phase(self.inner(inputs) + 1, self.inner(inputs))
+
+
+class InTorchWords(Layer):
+    """The same, with `forward`."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return K.in_train_phase(inputs * 2, inputs)
+
+
+@pytest.mark.parametrize(("layer", "trained"), [(Doubling, 2), (Nested, 2), (InTorchWords, 2)])
+def test_a_user_s_layer_asks_for_the_phase(layer: type[Layer], trained: float):
+    made, x = layer(), torch.ones(1, 2)
+    assert made(x).tolist() == [[1, 1]]
+    made.train()
+    assert made(x).tolist() == [[trained, trained]]
+    made.eval()
+    assert Sequential([made])(x).tolist() == [[1, 1]]
+    assert K.learning_phase() == 0
+
+
+def test_training_goes_on_to_a_user_s_layer():
+    model = Sequential([Doubling(input_shape=(2,))])
+    x = torch.ones(1, 2)
+    assert model(x, training=True).tolist() == [[2, 2]]
+    assert model(x).tolist() == [[1, 1]]
+    assert K.function([model.input, K.learning_phase()], [model.output])([x, 1])[0].tolist() == [[2, 2]]
+
+
+def test_a_user_s_layer_compiles_in_one_graph():
+    layer = Nested()
+    layer(torch.ones(1, 2))
+    compiled = torch.compile(layer, fullgraph=True, backend="eager")
+    assert compiled(torch.ones(1, 2)).tolist() == [[1, 1]]
+    layer.train()
+    assert compiled(torch.ones(1, 2)).tolist() == [[2, 2]]
+    assert torch.export.export(layer.eval(), (torch.ones(1, 2),)).module()(torch.ones(1, 2)).tolist() == [[1, 1]]

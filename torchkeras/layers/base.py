@@ -19,6 +19,7 @@ from torchkeras.layers.input_spec import check_inputs
 from torchkeras.layers.loss_collector import LossCollector, Transient, losses_count
 from torchkeras.layers.masks import get_mask, has_mask, set_mask, symbolic_masks
 from torchkeras.layers.naming import snake_case, unique_name
+from torchkeras.layers.phase import with_phase
 from torchkeras.layers.raw_modules import watch_modules
 from torchkeras.layers.symbolic import KerasTensor, Node, real_tensors, run_trials, shape_of, symbolic_leaves
 from torchkeras.registry import Registry, nearest
@@ -62,17 +63,20 @@ class Layer(History, LossCollector, KerasBorder):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = cls.__dict__
-        if "call" in own and "forward" not in own:
-            cls.forward = own["call"]  # type: ignore[method-assign]
-        elif "forward" in own and "call" not in own:
+        foreign = cls.__module__.split(".")[0] != __name__.split(".")[0]
+        written = own.get("forward", own.get("call"))
+        if "forward" in own and "call" not in own:
             cls.call = own["forward"]
+        if written is not None:
+            # a user's code may ask for the learning phase instead of taking `training`
+            cls.forward = with_phase(written) if foreign else written  # type: ignore[method-assign]
         function = getattr(cls, "call", None)
         if function is not None:
             parameters = inspect.signature(function).parameters
             cls._takes_training = "training" in parameters
             cls._takes_mask = "mask" in parameters
         cls._masks_itself = cls.compute_mask is not Layer.compute_mask and not cls.masks_follow_masks
-        if cls.__module__.split(".")[0] != __name__.split(".")[0]:
+        if foreign:
             cls.resolves_training = own.get("resolves_training", False)
             cls._tracks_containers = True
 
