@@ -59,6 +59,9 @@ class Callback:
         """Whether an overridden hook has something to do in the coming run; asked once before it."""
         return True
 
+    def close(self) -> None:
+        """Release what is held, such as files: called when a run is over, well or not."""
+
     # -- state
 
     def state_dict(self) -> dict[str, Any]:

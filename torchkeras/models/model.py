@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from torchkeras.callbacks.history import History
-from torchkeras.callbacks.progbar_logger import ProgbarLogger
+from torchkeras.callbacks.standard import standard_callbacks, with_bar
 from torchkeras.graph.config import build_graph, graph_config
 from torchkeras.layers.base import layer_registry
 from torchkeras.saving.model_weights import load_weights, save_weights
@@ -81,8 +80,11 @@ class Model(Trainer):
         inputs, outputs = build_graph(config, custom_objects)
         return cls(inputs=inputs, outputs=outputs, name=config.get("name"), trainable=config.get("trainable", True))
 
-    def _standard_callbacks(self, verbose: int, steps: int) -> tuple[Any, list[Any]]:
-        return History(), [ProgbarLogger(verbose=verbose)] if verbose else []
+    def _fit_callbacks(self, given: list[Any], verbose: Any, arrays: bool) -> tuple[Any, list[Any]]:
+        return standard_callbacks(given, verbose, arrays)
+
+    def _test_callbacks(self, given: list[Any], verbose: Any, arrays: bool) -> list[Any]:
+        return with_bar(given, verbose, arrays)
 
 
 # `Model(module)` makes one of these; models.wrapped sets it

@@ -30,6 +30,7 @@ class Logs(dict):
 
     def __init__(self, fetch: Callable[[], dict[str, Any]], running: Callable[[], dict[str, Any]] | None = None, **fixed: Any) -> None:
         super().__init__(fixed)
+        self.known = fixed
         self.running = running or fetch
         self._fetch: Callable[[], dict[str, Any]] | None = fetch
 
@@ -40,6 +41,11 @@ class Logs(dict):
             for name, value in zip(fetched, read_all(fetched.values()), strict=True):
                 dict.__setitem__(self, name, value)
             self.update(own)
+
+    @property
+    def looked(self) -> bool:
+        """Whether the values have been fetched."""
+        return self._fetch is None
 
     def __getitem__(self, key: Any) -> Any:
         self._look()
@@ -93,3 +99,29 @@ class Logs(dict):
 
     def __reduce__(self) -> Any:
         return dict, (self.copy(),)
+
+
+class Outputs(Logs):
+    """Logs of a predicted batch: `outputs`, as an array or arrays once somebody looks.
+
+    Args:
+        fetch: Gives the output tensor, or a list or dict of them.
+        **fixed: Entries that are known already.
+    """
+
+    def __init__(self, fetch: Callable[[], Any], **fixed: Any) -> None:
+        super().__init__(fetch, dict, **fixed)
+
+    def _look(self) -> None:
+        if self._fetch is not None:
+            fetched, self._fetch = self._fetch(), None
+            dict.__setitem__(self, "outputs", _arrays(fetched))
+
+
+def _arrays(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        return (value.float() if value.dtype is torch.bfloat16 else value).numpy()
+    if isinstance(value, dict):
+        return {name: _arrays(part) for name, part in value.items()}
+    return [_arrays(part) for part in value] if isinstance(value, (list, tuple)) else value

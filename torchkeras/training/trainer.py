@@ -17,7 +17,7 @@ from torchkeras.training import checks
 from torchkeras.training.arrays import ArrayBatches, flatten, like, to_tensor
 from torchkeras.training.class_weights import combine
 from torchkeras.training.compiled import Compiled
-from torchkeras.training.hooks import CallbackList, attach_handlers, bind, split_callbacks
+from torchkeras.training.hooks import CallbackList, attach_handlers, attach_metrics, bind, end_logs, engine_metrics, fit_params, split_callbacks
 from torchkeras.training.logs import read_all
 from torchkeras.training.steps import make_predict_step, make_test_step, make_train_step
 from torchkeras.training.trainable import Trainable
@@ -280,21 +280,21 @@ class Trainer(Network):
         batches.device = self.device
         compiled = self._settle(batches)
         keras, handlers = split_callbacks(callbacks)
-        params = {
-            "batch_size": size,
-            "epochs": epochs,
-            "steps": len(batches),
-            "samples": batches.samples,
-            "verbose": verbose,
-            "do_validation": validation is not None,
-            "metrics": [*compiled.log_names(), *(f"val_{name}" for name in compiled.log_names())],
-        }
-        history, standard = self._standard_callbacks(verbose, len(batches))
-        hooks = CallbackList([*standard[:1], *keras, *standard[1:], history], self, params)
+        params = fit_params(
+            batch_size=size,
+            epochs=epochs,
+            steps=len(batches),
+            samples=batches.samples,
+            verbose=verbose,
+            names=compiled.log_names(),
+            validation=validation,
+        )
+        history, keras = self._fit_callbacks(keras, verbose, isinstance(batches, ArrayBatches))
+        hooks = CallbackList(keras, self, params)
         return self._run_fit(batches, validation, compiled, hooks, handlers, history, epochs, initial_epoch)
 
-    def _standard_callbacks(self, verbose: int, steps: int) -> tuple[Any, list[Any]]:
-        """History, and the callbacks that `fit` brings by itself; the models room knows them."""
+    def _fit_callbacks(self, given: list[Any], verbose: Any, arrays: bool) -> tuple[Any, list[Any]]:
+        """History, and the user's callbacks together with those that `fit` brings by itself; the models room knows them."""
         raise NotImplementedError("Trainer is completed by Model.")
 
     def _run_fit(
@@ -315,11 +315,17 @@ class Trainer(Network):
         self.history = history
         epoch_logs: dict[str, float] = {}
         validation_first = generations.choose("logs.validation_first")
+        stops_within = generations.choose("fit.stops_after") == "batch"
+        early_stop = generations.choose("fit.stop_at_begin")
+
+        def begin() -> None:
+            hooks.call("on_train_begin", {})
+            self.stop_training = self.stop_training and early_stop
 
         def start() -> None:
             engine.state.epoch = initial_epoch
             engine.state.iteration = initial_epoch * len(batches)
-            hooks.call("on_train_begin", {})
+            begin()
 
         def epoch_started() -> None:
             compiled.reset()
@@ -327,12 +333,17 @@ class Trainer(Network):
             hooks.call("on_epoch_begin", engine.state.epoch - 1, {})
 
         def epoch_completed() -> None:
-            epoch_logs.clear()
+            nonlocal epoch_logs
+            known = tuple(epoch_logs)
             values = compiled.values()
             trained = dict(zip(values, read_all(values.values()), strict=True))
-            found = self._run_test(validation, compiled, hooks) if validation is not None else {}
-            validated = {f"val_{name}": value for name, value in found.items()}
-            epoch_logs.update({**validated, **trained} if validation_first else {**trained, **validated})
+            validated: dict[str, float] = {}
+            if validation is not None and not (stops_within and self.stop_training):
+                found = self._run_test(validation, compiled, hooks)
+                validated = {f"val_{name}": value for name, value in found.items()}
+                validated.update(engine_metrics(self.evaluator, validated, prefix="val_"))
+            epoch_logs = {**validated, **trained} if validation_first else {**trained, **validated}
+            epoch_logs.update(engine_metrics(engine, {*epoch_logs, *known}))
             self.train(False)
             engine.state.metrics.update(epoch_logs)
             hooks.call("on_epoch_end", engine.state.epoch - 1, epoch_logs)
@@ -340,22 +351,26 @@ class Trainer(Network):
                 engine.terminate()
 
         self._engines.steps["train"] = make_train_step(self, compiled)
+        detach_metrics = attach_metrics(engine, self.evaluator, handlers)
         handles = [
             engine.add_event_handler(Events.STARTED, start),
             engine.add_event_handler(Events.EPOCH_STARTED, epoch_started),
             *bind(engine, hooks, compiled, "train", batches),
             engine.add_event_handler(Events.EPOCH_COMPLETED, epoch_completed),
         ]
-        attach_handlers(engine, handlers)
+        detach = attach_handlers(engine, handlers)
         try:
             if epochs > initial_epoch:
                 engine.state.max_epochs = None
                 engine.run(batches, max_epochs=epochs, epoch_length=len(batches))
             else:
-                hooks.call("on_train_begin", {})
-            hooks.call("on_train_end", epoch_logs)
+                begin()
+            hooks.call("on_train_end", end_logs(epoch_logs))
         finally:
             self.train(False)
+            hooks.close()
+            detach()
+            detach_metrics()
             for handle in handles:
                 handle.remove()
         return history
@@ -393,14 +408,18 @@ class Trainer(Network):
         batches.device = self.device
         compiled = self._settle(batches)
         keras, _ = split_callbacks(callbacks)
-        hooks = CallbackList([*self._test_callbacks(verbose, len(batches)), *keras], self, {"verbose": verbose, "steps": len(batches)})
+        params = fit_params(
+            batch_size=batches.batch_size, epochs=1, steps=len(batches), samples=batches.samples, verbose=verbose, names=compiled.log_names()
+        )
+        hooks = CallbackList(self._test_callbacks(keras, verbose, isinstance(batches, ArrayBatches)), self, params)
         values = self._run_test(batches, compiled, hooks, steps)
         if return_dict:
             return values
         return list(values.values()) if len(values) > 1 else next(iter(values.values()))
 
-    def _test_callbacks(self, verbose: int, steps: int) -> list[Any]:
-        return []
+    def _test_callbacks(self, given: list[Any], verbose: Any, arrays: bool) -> list[Any]:
+        """The user's callbacks together with the bar of `evaluate` and `predict`."""
+        return given
 
     def _run_test(self, batches: Any, compiled: Compiled, hooks: CallbackList, steps: int | None = None) -> dict[str, float]:
         engine = self.evaluator
@@ -443,7 +462,8 @@ class Trainer(Network):
         with self._built_for(batches):
             batches.device = self.device
             keras, _ = split_callbacks(callbacks)
-            hooks = CallbackList([*self._test_callbacks(verbose, len(batches)), *keras], self, {"verbose": verbose, "steps": len(batches)})
+            params = fit_params(batch_size=batches.batch_size, epochs=1, steps=len(batches), samples=batches.samples, verbose=verbose, names=())
+            hooks = CallbackList(self._test_callbacks(keras, verbose, isinstance(batches, ArrayBatches)), self, params)
             return self._run_predict(batches, hooks, steps)
 
     @contextlib.contextmanager
