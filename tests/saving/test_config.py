@@ -11,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.golden_cases import golden
+from torchkeras.layers.lambda_layer import Lambda
+from torchkeras.layers.serialization import deserialize
 from torchkeras.registry import Registry, custom_object_scope, deserialize_object, register_keras_serializable
 from torchkeras.saving import bytecode
 from torchkeras.saving.config import Danger, admit, find_dangers, parse_json
@@ -276,6 +279,7 @@ def test_values_that_json_lacks_are_made():
     assert admit({"class_name": "__ellipsis__", "config": {}}) is Ellipsis
     assert admit({"class_name": "__slice__", "config": {"start": 1, "stop": None, "step": 2}}) == slice(1, None, 2)
     assert admit({"class_name": "__bytes__", "config": {"value": "ab"}}) == b"ab"
+    assert admit(parse_json('{"class_name": "__bytes__", "config": {"value": "\\ud800"}}', "it")) == b"\xed\xa0\x80"
     for name in ("__numpy__", "__tensor__"):
         array = admit({"class_name": name, "config": {"value": [[1, 2]], "dtype": "float32"}})
         np.testing.assert_array_equal(array, np.array([[1, 2]], np.float32))
@@ -352,6 +356,17 @@ def test_genuine_configs_pass_unchanged_or_in_the_forms_of_keras_2(case):
 def test_text_that_is_no_json_is_refused(text, reason):
     with pytest.raises(ConfigError, match=f"the architecture {reason}"):
         parse_json(text, "the architecture")
+
+
+def test_the_lambda_layer_takes_what_the_gate_gives_and_refuses_code_itself():
+    """Called directly, outside any gate, the layer is as strict as the gate."""
+    for config in (keras2(), KERAS1, KERAS3):
+        made = Lambda.from_config(admit(config, {"twice": double})["config"])
+        assert made(torch.ones(2)).tolist() == [2, 2]
+        with pytest.raises(ValueError, match=r"bytecode.*custom_objects=\{'twice': function\}"):
+            Lambda.from_config(config["config"])
+        with pytest.raises(ValueError, match="bytecode"):
+            deserialize(config)
 
 
 def test_limits_of_configs_hold():

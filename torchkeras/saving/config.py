@@ -263,7 +263,7 @@ class _Gate:
             if all(part is None or isinstance(part, int) for part in parts):
                 return slice(*parts)
         if name == "__bytes__" and isinstance(inner, Mapping) and isinstance(inner.get("value"), str):
-            return inner["value"].encode()
+            return inner["value"].encode("utf-8", "surrogatepass")
         if name in ("__numpy__", "__tensor__") and isinstance(inner, Mapping):
             return self.numbers(inner, where)
         self.wrong(where, f"{name} holds {inner!r:.80}")
