@@ -314,6 +314,7 @@ class Trainer(Network):
         self.stop_training = False
         self.history = history
         epoch_logs: dict[str, float] = {}
+        own: set[str] = set()  # names in the logs that are not of Ignite metrics
         validation_first = generations.choose("logs.validation_first")
         stops_within = generations.choose("fit.stops_after") == "batch"
         early_stop = generations.choose("fit.stop_at_begin")
@@ -334,7 +335,6 @@ class Trainer(Network):
 
         def epoch_completed() -> None:
             nonlocal epoch_logs
-            known = tuple(epoch_logs)
             values = compiled.values()
             trained = dict(zip(values, read_all(values.values()), strict=True))
             validated: dict[str, float] = {}
@@ -343,7 +343,8 @@ class Trainer(Network):
                 validated = {f"val_{name}": value for name, value in found.items()}
                 validated.update(engine_metrics(self.evaluator, validated, prefix="val_"))
             epoch_logs = {**validated, **trained} if validation_first else {**trained, **validated}
-            epoch_logs.update(engine_metrics(engine, {*epoch_logs, *known}))
+            own.update(epoch_logs)
+            epoch_logs.update(engine_metrics(engine, own))
             self.train(False)
             engine.state.metrics.update(epoch_logs)
             hooks.call("on_epoch_end", engine.state.epoch - 1, epoch_logs)
@@ -351,6 +352,8 @@ class Trainer(Network):
                 engine.terminate()
 
         self._engines.steps["train"] = make_train_step(self, compiled)
+        engine.state.metrics.clear()
+        self.evaluator.state.metrics.clear()
         detach_metrics = attach_metrics(engine, self.evaluator, handlers)
         handles = [
             engine.add_event_handler(Events.STARTED, start),
