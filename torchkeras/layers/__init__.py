@@ -46,6 +46,7 @@ from torchkeras.layers.core import (
     SpatialDropout2D,
     SpatialDropout3D,
 )
+from torchkeras.layers.dense_attention import AdditiveAttention, Attention
 from torchkeras.layers.embeddings import Embedding
 from torchkeras.layers.input_layer import Input, InputLayer
 from torchkeras.layers.input_spec import InputSpec
@@ -68,6 +69,7 @@ from torchkeras.layers.merge import (
     multiply,
     subtract,
 )
+from torchkeras.layers.multi_head_attention import MultiHeadAttention
 from torchkeras.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
 from torchkeras.layers.normalization import BatchNormalization, LayerNormalization
 from torchkeras.layers.pooling import (
@@ -125,7 +127,9 @@ __all__ = [
     "Activation",
     "ActivityRegularization",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -197,6 +201,7 @@ __all__ = [
     "MaxPooling3D",
     "Maximum",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "PReLU",
     "Permute",
