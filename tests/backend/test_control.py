@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -212,6 +213,15 @@ def test_a_user_s_layer_asks_for_the_phase(layer: type[Layer], trained: float):
     made.eval()
     assert Sequential([made])(x).tolist() == [[1, 1]]
     assert K.learning_phase() == 0
+
+
+def test_each_thread_has_its_own_phase():
+    layer, x, found = Doubling(), torch.ones(1, 2), []
+    with running(True):
+        thread = threading.Thread(target=lambda: found.append(layer(K.in_train_phase(x * 3, x)).tolist()))
+        thread.start()
+        thread.join()
+    assert found == [[[1, 1]]]
 
 
 def test_training_goes_on_to_a_user_s_layer():

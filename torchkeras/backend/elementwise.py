@@ -99,6 +99,8 @@ def clip(x: Any, min_value: Any, max_value: Any) -> Tensor:
 def maximum(x: Any, y: Any) -> Tensor:
     """The greater of two; where they are equal the whole gradient goes to `x`, as in TensorFlow."""
     x, y = as_operands(x, y)
+    if not isinstance(y, Tensor):
+        return x.clamp(min=y)
     return torch.where(x < y, y, x)
 
 
@@ -106,6 +108,8 @@ def maximum(x: Any, y: Any) -> Tensor:
 def minimum(x: Any, y: Any) -> Tensor:
     """The smaller of two; where they are equal the whole gradient goes to `x`, as in TensorFlow."""
     x, y = as_operands(x, y)
+    if not isinstance(y, Tensor):
+        return x.clamp(max=y)
     return torch.where(x > y, y, x)
 
 

@@ -30,6 +30,8 @@ def _prepare(x: Any, axis: Any) -> tuple[Tensor, list[int]]:
 
 
 def _reduce(compute: Callable[..., Tensor], x: Any, axis: Any, keepdims: bool, **options: Any) -> Tensor:
+    if type(axis) is int and isinstance(x, Tensor) and -x.ndim <= axis < x.ndim:  # the usual case, without detours
+        return compute(x, dim=(axis,), keepdim=keepdims, **options)
     x, axes = _prepare(x, axis)
     return compute(x, dim=axes, keepdim=keepdims, **options) if axes else x
 

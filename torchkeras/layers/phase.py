@@ -6,6 +6,7 @@ It is that of the innermost layer whose code runs (`layer.training`), unless the
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,16 @@ from torch import nn
 from torchkeras.generations import choose
 
 _fixed: list[int | None] = [None]
-_running: list[bool] = []  # `training` of the layers whose code runs, innermost last
+
+
+class _Running(threading.local):
+    """In each thread, `training` of the layers whose code runs, innermost last."""
+
+    def __init__(self) -> None:
+        self.phases: list[bool] = []
+
+
+_running = _Running()
 
 
 def fixed_phase() -> int | None:
@@ -33,19 +43,19 @@ def current_phase() -> int:
 
     Keras 1 and 2 build the fixed phase into the graph, so that it rules inside of layers too; in tf.keras it rules where no layer does.
     """
-    if _fixed[0] is not None and (not _running or choose("backend.fixed_phase") == "everywhere"):
+    if _fixed[0] is not None and (not _running.phases or choose("backend.fixed_phase") == "everywhere"):
         return _fixed[0]
-    return int(_running[-1]) if _running else 0
+    return int(_running.phases[-1]) if _running.phases else 0
 
 
 @contextmanager
 def running(training: bool) -> Iterator[None]:
     """Run a layer's code in a learning phase."""
-    _running.append(bool(training))
+    _running.phases.append(bool(training))
     try:
         yield
     finally:
-        _running.pop()
+        _running.phases.pop()
 
 
 def with_phase(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,10 +64,10 @@ def with_phase(call: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(call)
     def enter(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
         training = kwargs.get("training")
-        _running.append(self.training if training is None else bool(training))
+        _running.phases.append(self.training if training is None else bool(training))
         try:
             return call(self, *args, **kwargs)
         finally:
-            _running.pop()
+            _running.phases.pop()
 
     return enter
