@@ -12,8 +12,12 @@ from torchkeras import generations
 from torchkeras.layers.base import Layer, layer_registry
 from torchkeras.layers.recurrent.arguments import SequenceArguments
 from torchkeras.layers.recurrent.calling import takes
+from torchkeras.layers.recurrent.gated_cell import GatedCell
+from torchkeras.layers.recurrent.rnn import RNN
 from torchkeras.layers.serialization import deserialize, serialize
+from torchkeras.layers.symbolic import in_trial
 from torchkeras.layers.wrapper import Wrapper
+from torchkeras.ops.recurrent import run_fused
 from torchkeras.registry import custom_object_scope
 
 _module_call = nn.Module.__call__
@@ -103,6 +107,11 @@ class Bidirectional(SequenceArguments, Wrapper):
         if isinstance(inputs, list):
             inputs, states, given = self.split_list(inputs)
             initial_state, constants = states or initial_state, given or constants
+        training = self.training if training is None else bool(training)
+        if mask is None and initial_state is None and constants is None and type(inputs) is Tensor:
+            quick = self._run_kernel(inputs, training)
+            if quick is not None:
+                return quick
         half = self._half(initial_state)
         forward = self._side(self.forward_layer, inputs, training, mask, None if initial_state is None else initial_state[:half], constants)
         backward = self._side(self.backward_layer, inputs, training, mask, None if initial_state is None else initial_state[half:], constants)
@@ -110,10 +119,40 @@ class Bidirectional(SequenceArguments, Wrapper):
         first, second = (forward[0], backward[0]) if self.return_state else (forward, backward)
         if self.return_sequences:
             second = second.flip(0 if self.time_major else 1)
-        merged = self._merge(first, second)
+        return self._with_states(self._merge(first, second), states)
+
+    def _with_states(self, merged: Any, states: list[Tensor]) -> Any:
         if self.merge_mode is None:
             return [*merged, *states]
         return [merged, *states] if self.return_state else merged
+
+    def _run_kernel(self, inputs: Tensor, training: bool) -> Any:
+        """Both directions in one call of a fused kernel, where nothing else is asked of them; else `None`.
+
+        On the CPU alone: cuDNN wants the weights of one call in one piece of memory, and each side has a piece of its own.
+        """
+        if self.stateful or self.time_major or inputs.device.type != "cpu" or inputs.dim() != 3 or inputs.shape[1] == 0 or in_trial():
+            return None
+        forward, backward = self._standard_cell(self.forward_layer), self._standard_cell(self.backward_layer)
+        if forward is None or backward is None or self.forward_layer.go_backwards:
+            return None
+        mode = forward.kernel_mode(training)
+        same = forward.units == backward.units and forward.use_bias == backward.use_bias
+        if mode is None or not same or backward.kernel_mode(training) != mode:
+            return None
+        outputs, last = run_fused(mode, inputs, None, forward.weights_for_torch(), backward_weights=backward.weights_for_torch())
+        states = [state[side] for side in (0, 1) for state in last]
+        if not self.return_sequences:
+            merged = self._merge(states[0], states[len(last)])
+        else:
+            merged = outputs if self.merge_mode == "concat" else self._merge(*outputs.chunk(2, -1))
+        return self._with_states(merged, states if self.return_state else [])
+
+    def _standard_cell(self, layer: Any) -> GatedCell | None:
+        """The cell of a side whose own calls nobody waits for, as activity regularizers do."""
+        watched = layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
+        cell = getattr(layer, "cell", None)
+        return cell if isinstance(layer, RNN) and isinstance(cell, GatedCell) and not watched else None
 
     def _half(self, initial_state: Any) -> int:
         count = 0 if initial_state is None else len(initial_state)

@@ -169,8 +169,14 @@ class GatedCell(CellDropout):
     def weights_for_torch(self) -> Weights:
         """The weights as torch's kernels take them."""
         if self.two_biases and self.use_bias:
-            return Weights(self.weight_ih, self.weight_hh, *self.bias_both.unbind())
-        return Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+            return Weights(self._weight("weight_ih"), self._weight("weight_hh"), *self._weight("bias_both").unbind())
+        bias = self._weight("bias_ih") if self.use_bias else None
+        return Weights(self._weight("weight_ih"), self._weight("weight_hh"), bias, self._buffers.get("bias_hh"))
+
+    def _weight(self, name: str) -> Tensor:
+        """A weight, past nn.Module's way to an attribute, which is slow beside a small kernel; parametrized weights need that way."""
+        kept = self._parameters.get(name)
+        return getattr(self, name) if kept is None else kept
 
     def _lay_out(self) -> None:
         """Put the weights side by side in the memory of a GPU, as cuDNN wants them."""
@@ -222,6 +228,11 @@ class GatedCell(CellDropout):
         if training and self.recurrent_dropout > 0:
             state_dropped = dropout_mask(inputs.new_ones((inputs.shape[0], self.units)), self.recurrent_dropout, count)
         return self._recurrence(inputs, dropped, state_dropped)
+
+    def kernel_mode(self, training: bool) -> str | None:
+        """The mode of the fused kernel that runs a whole sequence by itself now, if there is one."""
+        drops = training and (self.dropout > 0 or self.recurrent_dropout > 0)
+        return None if drops or not self.runs_whole else self.fused_mode()
 
     def _recurrence(self, inputs: Tensor, dropped: Tensor | None, state_dropped: Tensor | None) -> tuple[Recurrence, Tensor, tuple[Any, ...]]:
         weights = self.weights_for_torch()

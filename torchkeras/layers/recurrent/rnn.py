@@ -14,13 +14,13 @@ from torchkeras.layers.config import base_config
 from torchkeras.layers.input_spec import InputSpec
 from torchkeras.layers.recurrent.arguments import SequenceArguments
 from torchkeras.layers.recurrent.calling import cell_states, flat_sizes, takes
-from torchkeras.layers.recurrent.gated_cell import zero_states
+from torchkeras.layers.recurrent.gated_cell import GatedCell, zero_states
 from torchkeras.layers.recurrent.running import Request, run_cell
 from torchkeras.layers.recurrent.stacked import StackedRNNCells, check_cell
 from torchkeras.layers.recurrent.states import KeptStates
 from torchkeras.layers.serialization import deserialize, serialize
 from torchkeras.layers.symbolic import in_trial
-from torchkeras.ops.recurrent import FORMS, known_lengths
+from torchkeras.ops.recurrent import FORMS, known_lengths, run_fused
 
 
 @layer_registry.add()
@@ -125,6 +125,11 @@ class RNN(SequenceArguments, KeptStates):
     def call(  # type: ignore[override]
         self, inputs: Any, mask: Any = None, training: bool | None = None, initial_state: Any = None, constants: Any = None
     ) -> Any:
+        training = self.training if training is None else bool(training)
+        if mask is None and initial_state is None and constants is None and type(inputs) is Tensor:
+            quick = self._run_kernel(inputs, training)
+            if quick is not None:
+                return quick
         if isinstance(inputs, list):
             inputs, states, given = self.split_list(inputs)
             initial_state, constants = states or initial_state, given or constants
@@ -142,13 +147,25 @@ class RNN(SequenceArguments, KeptStates):
         if constants and not takes(self.cell, "constants"):
             raise ValueError(f"'{self.name}' got constants, but its cell {type(self.cell).__name__} has no argument `constants` in call().")
         states = self.starting_states(first, initial_state)
-        result = self._run(inputs, states, mask, list(constants or []), self.training if training is None else bool(training), first.shape[1])
+        result = self._run(inputs, states, mask, list(constants or []), training, first.shape[1])
         if self.stateful and not in_trial():
             self.keep_states(result.states)
         output = result.outputs if self.return_sequences else result.last
         if self.time_major and self.return_sequences and output is not None:
             output = output.transpose(0, 1)
         return [output, *result.states] if self.return_state else output
+
+    def _run_kernel(self, inputs: Tensor, training: bool) -> Any:
+        """The whole layer as one call of a fused kernel, where nothing else is asked of it; else `None`."""
+        cell = self._modules.get("cell")
+        if self.stateful or self.time_major or not isinstance(cell, GatedCell) or inputs.dim() != 3 or inputs.shape[1] == 0 or in_trial():
+            return None
+        mode = cell.kernel_mode(training)
+        if mode is None:
+            return None
+        outputs, states = run_fused(mode, inputs.flip(1) if self.go_backwards else inputs, None, cell.weights_for_torch())
+        output = outputs if self.return_sequences else states[0]
+        return [output, *states] if self.return_state else output
 
     def _run(self, inputs: Any, states: list[Tensor], mask: Tensor | None, constants: list[Tensor], training: bool, steps: int) -> Any:
         request = Request(
@@ -177,6 +194,8 @@ class RNN(SequenceArguments, KeptStates):
         return self._zero_states(one_step)
 
     def _zero_states(self, one_step: Tensor) -> list[Tensor]:
+        if isinstance(self.cell, GatedCell) and self.cell.runs_whole:
+            return [one_step.new_zeros((one_step.shape[0], self.cell.units))] * self.cell.states
         make = getattr(self.cell, "get_initial_state", None)
         if make is None:
             return flat_sizes(zero_states(cell_states(self.cell), one_step, None, None))

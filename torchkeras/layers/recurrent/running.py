@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from torchkeras.layers.recurrent.calling import call_cell
+from torchkeras.layers.recurrent.calling import call_cell, cell_states, flat_sizes
 from torchkeras.layers.recurrent.stacked import StackedRNNCells
 from torchkeras.ops.recurrent import Recurrence, Result, Weights, run
 
@@ -76,15 +76,15 @@ def _run_stack(stack: StackedRNNCells, inputs: Tensor, states: list[Tensor], mas
         results.append(run_cell(cell, inputs if not results else results[-1].outputs, own, mask, [], training, wanted))
     last, outputs, _ = results[-1]
     if mask is not None and request.masked_output == "state" and len(results) > 1 and not stack.reverse_state_order:
-        last, outputs = _held_by_first(results, mask)
+        last, outputs = _held_by_first(stack, results, mask)
     return Result(last, outputs, tuple(stack.join([result.states for result in results])))
 
 
-def _held_by_first(results: list[Result], mask: Tensor) -> tuple[Tensor, Tensor | None]:
+def _held_by_first(stack: StackedRNNCells, results: list[Result], mask: Tensor) -> tuple[Tensor, Tensor | None]:
     """In Keras 2.2.4 a masked step puts out the first of all states, which in a stack is that of the first cell."""
     held, (last, outputs, _) = results[0].outputs, results[-1]
     if held is None or held.shape[2:] != last.shape[1:]:
-        sizes = [result.states[0].shape[1] for result in results]
+        sizes = [flat_sizes(cell_states(cell))[0] for cell in stack.cells]
         raise ValueError(
             f"Stacked cells of the sizes {sizes} take no mask in Keras 2.2.4, whose masked steps put out the state of the first cell. "
             "Stack layers with return_sequences=True instead, or cells of one size."

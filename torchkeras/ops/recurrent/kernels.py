@@ -24,36 +24,46 @@ States = tuple[Tensor, ...]
 def run_fused(
     mode: str,
     inputs: Tensor,
-    states: States,
+    states: States | None,
     weights: Weights,
     *,
     batch_first: bool = True,
     batch_sizes: Tensor | None = None,
+    backward_weights: Weights | None = None,
 ) -> tuple[Tensor, States]:
     """Run all steps in one kernel.
 
     Args:
         mode: "lstm", "gru", "rnn_tanh" or "rnn_relu".
         inputs: The sequence.
-        states: (h,), or (h, c) of an LSTM.
+        states: (h,), or (h, c) of an LSTM; `None`: zeros. Not together with `batch_sizes` or `backward_weights`.
         weights: In torch's layout.
         batch_first: Whether `inputs` and outputs begin with the batch, else with the steps.
         batch_sizes: Rows alive at each step, on the CPU; then `inputs` is packed data as in `torch.nn.utils.rnn`.
+        backward_weights: Those of a second layer that reads the sequence from its end.
 
     Shape:
         inputs (batch, steps, size), (steps, batch, size) or packed (valid steps, size); states (batch, units) each
         -> outputs of the same form with `units` last, and the last states
+        With `backward_weights`: outputs (batch, steps, 2 * units), last states (2, batch, units) each
     """
-    tracked = inputs.requires_grad or any(t is not None and t.requires_grad for t in (*weights, *states))
-    options = (weights.bias_ih is not None, 1, 0.0, torch.is_grad_enabled() and tracked, False)  # cuDNN has a backward in training mode only
-    start: Any = tuple(state.unsqueeze(0) for state in states)
-    start = start if mode == "lstm" else start[0]
-    kernel = _KERNELS[mode]
-    if batch_sizes is None:
-        outputs, *last = kernel(inputs, start, parameter_list(weights), *options, batch_first)
+    parameters = parameter_list(weights)
+    if backward_weights is not None:
+        parameters += parameter_list(backward_weights)
+    # cuDNN has a backward in training mode only
+    train = torch.is_grad_enabled() and (inputs.requires_grad or any(t.requires_grad for t in (*parameters, *(states or ()))))
+    start: Any
+    if states is None:
+        zeros = inputs.new_zeros((1 if backward_weights is None else 2, inputs.shape[0 if batch_first else 1], weights.units))
+        start = (zeros, zeros) if mode == "lstm" else zeros
     else:
-        outputs, *last = kernel(inputs, batch_sizes, start, parameter_list(weights), *options)
-    return outputs, tuple(state.squeeze(0) for state in last)
+        start = tuple(state.unsqueeze(0) for state in states) if mode == "lstm" else states[0].unsqueeze(0)
+    options = (weights.bias_ih is not None, 1, 0.0, train, backward_weights is not None)
+    if batch_sizes is None:
+        outputs, *last = _KERNELS[mode](inputs, start, parameters, *options, batch_first)
+    else:
+        outputs, *last = _KERNELS[mode](inputs, batch_sizes, start, parameters, *options)
+    return outputs, tuple(last) if backward_weights is not None else tuple(state.squeeze(0) for state in last)
 
 
 def parameter_list(weights: Weights) -> list[Tensor]:

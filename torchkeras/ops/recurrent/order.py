@@ -9,7 +9,7 @@ step are torch's packed form, and a few blocks save most of the padding at the c
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -47,20 +47,31 @@ class StepOrder:
     alive: Tensor | None = None
     rows: Tensor | None = None
     ranks: Tensor | None = None
+    readings: dict[str, tuple[Tensor, bool]] = field(default_factory=dict)  # made once for all layers
 
     @property
     def mask(self) -> Tensor:
         """(batch, steps) the mask in the order of processing."""
         return self.given.flip(1) if self.go_backwards else self.given
 
-    def slots(self, count: Tensor) -> Tensor:
-        """(batch, steps) the slot of each step, or of the last valid one before it; any slot where there is none.
+    def reading(self, masked_output: str) -> tuple[Tensor, bool]:
+        """Where the output of each step is read, masked steps as `masked_output` says.
 
-        Args:
-            count: (batch, steps) the valid steps of a row so far.
+        Returns:
+            (batch * steps,) a slot, or the number of slots plus a row of the batch: what that row is to be filled with. And whether the
+            latter is the case anywhere.
         """
-        rank = torch.arange(len(count), device=count.device) if self.ranks is None else self.ranks
-        return self.first[(count - 1).clamp_min(0)] + rank.unsqueeze(1)
+        if masked_output not in self.readings:
+            mask = self.mask
+            count = mask.cumsum(1)
+            row = torch.arange(len(mask), device=mask.device).unsqueeze(1)
+            index = self.first[(count - 1).clamp_min(0)] + (row if self.ranks is None else self.ranks.unsqueeze(1))
+            own = mask if masked_output == "zeros" else count > 0
+            filled = not (readable(own) and bool(own.all()))
+            if filled:
+                index = torch.where(own, index, sum(span * rows for span, rows in self.sizes) + row)
+            self.readings[masked_output] = (index.view(-1), filled)
+        return self.readings[masked_output]
 
     def sorted(self, tensor: Tensor) -> Tensor:
         """A tensor of the batch, its rows by descending length."""

@@ -51,7 +51,7 @@ class Recurrence:
 
 
 class Result(NamedTuple):
-    """What a run gives: the last output, the outputs of all steps where asked for, the last states."""
+    """What a run gives: the last output, the outputs of all steps and the last states, where asked for."""
 
     last: Tensor
     outputs: Tensor | None
@@ -90,7 +90,7 @@ def run(
         lengths: Valid steps of each row where the host knows them; they are read from a mask on the CPU.
         go_backwards: Process the steps from the last to the first; outputs come in the order of processing.
         return_sequences: Whether the outputs of all steps are wanted.
-        return_state: Whether all last states are wanted; else only the first is sure to be right under a mask.
+        return_state: Whether the last states are wanted; else there may be none.
         masked_output: What a masked step puts out: "output", the previous output, zeros at first (tf.keras); "state",
             the previous first state, so the initial state at first (Keras 2.2.4); "zeros".
         masked: How masked steps are passed over: "dense", "packed", "scan" or "auto", the fastest known.
@@ -189,18 +189,23 @@ def _run_ordered(
     """Move the valid steps to where the kernel wants them, run it, and read every step's output where it now is."""
     data = inputs.flatten(0, 1).index_select(0, order.source)
     alive = order.sizes[0][1]
-    initial = tuple(order.sorted(state) for state in states)
+    first = order.sorted(states[0])
+    initial = (first, *(first if state is states[0] else order.sorted(state) for state in states[1:]))
     start = tuple(state[:alive] for state in initial)
+    # how many of the last states are asked for: all, the first as the last output, or none
+    count = len(states) if wanted.return_state else 0 if wanted.return_sequences else 1
     if recurrence.mode is None or recurrence.weights is None:
         constants = tuple(None if each is None else order.sorted(each)[:alive] for each in constants)
         parts, ended = _steps(recurrence, data, start, constants, order, form)
     elif form == "packed":
         parts, ended = _packed_kernel(recurrence.mode, recurrence.weights, data, start, order)
     else:
-        parts, ended = _dense_kernel(recurrence.mode, recurrence.weights, data, start, order, wanted.return_state)
-    last = _finish(ended, initial, order)
-    outputs = _put_back(parts, states[0], order, wanted.masked_output) if wanted.return_sequences else None
-    return Result(_last_output(last[0], order, wanted.masked_output) if outputs is None else outputs[:, -1], outputs, last)
+        parts, ended = _dense_kernel(recurrence.mode, recurrence.weights, data, start, order, count)
+    last = _finish(ended[:count], initial[:count], order)
+    if wanted.return_sequences:
+        outputs = _put_back(parts, states[0], order, wanted.masked_output)
+        return Result(outputs[:, -1], outputs, last)
+    return Result(_last_output(last[0], order, wanted.masked_output), None, last if wanted.return_state else ())
 
 
 def _packed_kernel(mode: str, weights: Weights, data: Tensor, states: States, order: StepOrder) -> tuple[list[Tensor], States]:
@@ -209,12 +214,15 @@ def _packed_kernel(mode: str, weights: Weights, data: Tensor, states: States, or
     return [outputs], states
 
 
-def _dense_kernel(mode: str, weights: Weights, data: Tensor, states: States, order: StepOrder, return_state: bool) -> tuple[list[Tensor], States]:
-    """Run the fused kernel block by block; a row's last output is read where it is, and the carry is kept over padding."""
-    carry = mode == "lstm" and return_state
-    if carry and order.padded is not None:
+def _dense_kernel(mode: str, weights: Weights, data: Tensor, states: States, order: StepOrder, count: int) -> tuple[list[Tensor], States]:
+    """Run the fused kernel block by block, and give the outputs and the first `count` last states.
+
+    A row's last output is read where it is, since the kernel goes on over padding; the carry of an LSTM is kept over it.
+    """
+    if mode == "lstm" and count > 1 and order.padded is not None:
         data, weights = _hold_carry(data, weights, order.padded)
-    parts, ended = [], []
+    parts: list[Tensor] = []
+    ended: list[tuple[Tensor, ...]] = []
     blocks = data.split([span * rows for span, rows in order.sizes])
     for (span, rows), block, ends in zip(order.sizes, blocks, order.ends, strict=True):
         if rows < states[0].shape[0]:
@@ -222,7 +230,8 @@ def _dense_kernel(mode: str, weights: Weights, data: Tensor, states: States, ord
         outputs, states = run_fused(mode, block.view(span, rows, -1), states, weights, batch_first=False)
         parts.append(outputs.reshape(span * rows, -1))
         stay = rows - len(ends)
-        ended.append((parts[-1].index_select(0, ends), *(state[stay:] for state in states[1:])))
+        if count:
+            ended.append((parts[-1].index_select(0, ends), *(state[stay:] for state in states[1:count])))
     return parts, tuple(torch.cat(each) if len(ended) > 1 else each[0] for each in zip(*reversed(ended), strict=True))
 
 
@@ -274,17 +283,12 @@ def _last_output(state: Tensor, order: StepOrder, masked_output: str) -> Tensor:
 
 def _put_back(parts: list[Tensor], initial: Tensor, order: StepOrder, masked_output: str) -> Tensor:
     """The output of every step of the batch, read from the slot where it was computed or from a row to fill with."""
-    mask = order.mask
-    count = mask.cumsum(1)
-    slots = order.slots(count)
-    own = mask if masked_output == "zeros" else count > 0
-    if not (readable(own) and bool(own.all())):
+    index, filled = order.reading(masked_output)
+    if filled:
         fill = initial if masked_output == "state" else torch.zeros_like(initial)
-        row = sum(len(part) for part in parts) + torch.arange(len(mask), device=mask.device)
-        slots = torch.where(own, slots, row.unsqueeze(1))
         parts = [*parts, fill.to(parts[0].dtype)]
     every = torch.cat(parts) if len(parts) > 1 else parts[0]
-    return every.index_select(0, slots.view(-1)).unflatten(0, mask.shape)
+    return every.index_select(0, index).unflatten(0, order.given.shape)
 
 
 def _over(rows: Tensor, like: Tensor) -> Tensor:
