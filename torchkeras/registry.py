@@ -7,6 +7,7 @@ passed; nothing is ever imported because a name says so.
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ class Registry:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._objects: dict[str, Any] = {}
+        self._later: dict[str, str] = {}
 
     def add(self, *names: str) -> Callable[[T], T]:
         """Decorator: register under the object's own name and under `names`."""
@@ -47,6 +49,10 @@ class Registry:
     def alias(self, name: str, thing: Any) -> None:
         """Register `thing` under one more name."""
         self._objects[name] = thing
+
+    def later(self, room: str, *names: str) -> None:
+        """Names that a room of the library registers when it is imported; it is, once one of them is asked for."""
+        self._later.update(dict.fromkeys(names, room))
 
     def names(self) -> list[str]:
         """All registered names."""
@@ -63,6 +69,8 @@ class Registry:
         """
         if not isinstance(name, str):
             raise ValueError(f"The name of a {self.kind} must be a text, but got {name!r:.80}.")
+        if name in self._later and name not in self._objects:
+            importlib.import_module(self._later[name])
         for table in (custom_objects or {}, _custom_objects, self._objects):
             if name in table:
                 return table[name]

@@ -10,6 +10,8 @@ from torch import nn
 from torchkeras.layers.base import layer_registry
 from torchkeras.registry import custom_object_scope, deserialize_object, get_registered_name
 
+layer_registry.later("torchkeras.models", "Functional", "Model", "Sequential")
+
 
 def serialize(layer: nn.Module) -> dict[str, Any]:
     """`{"class_name": ..., "config": ...}` of a layer.
