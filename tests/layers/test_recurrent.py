@@ -136,6 +136,22 @@ def test_cudnn_names_hold_their_weights_as_keras_does(pair):
     torch.testing.assert_close(plain(x), y, rtol=1e-5, atol=1e-6)
 
 
+def test_parametrized_weights_are_used():
+    layer, x = LSTM(2, return_sequences=True), torch.randn(1, 3, 4)
+    layer(x)
+
+    class Halved(torch.nn.Module):
+        def forward(self, weight):
+            return weight / 2
+
+    expected = copy.deepcopy(layer)
+    expected.cell.weight_hh.data.div_(2)
+    torch.nn.utils.parametrize.register_parametrization(layer.cell, "weight_hh", Halved())
+    torch.testing.assert_close(layer(x), expected(x))
+    layer(x).sum().backward()
+    assert layer.cell.parametrizations.weight_hh.original.grad is not None
+
+
 def test_the_names_of_torchs_modules_are_views():
     layer = LSTM(2)
     layer(torch.randn(1, 2, 3))
@@ -185,7 +201,20 @@ def test_a_layer_compiles_whole():
         torch.testing.assert_close(compiled(x, mask=mask), y, rtol=1e-5, atol=1e-6)
 
 
-def test_autocast_and_half_precision():
+@pytest.mark.parametrize("form", ["auto", "dense", "packed", "scan"])
+@pytest.mark.parametrize("make", [LSTM, GRU, lambda *a, **k: GRU(*a, reset_after=False, **k)], ids=["LSTM", "GRU", "reset before"])
+def test_autocast(make, form):
+    layer = make(4, return_sequences=True, return_state=True, masked=form)
+    x, mask = torch.randn(2, 5, 3), torch.tensor([[1, 1, 0, 0, 1], [0, 1, 1, 1, 1]]).bool()
+    expected = layer(x, mask=mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer(x, mask=mask)
+    sum(part.float().sum() for part in found).backward()
+    for got, want in zip(found, expected, strict=True):
+        torch.testing.assert_close(got.float(), want, rtol=0.05, atol=0.02)  # bfloat16 has 8 bits
+
+
+def test_half_precision():
     layer, x = LSTM(4, return_state=True), torch.randn(2, 5, 3)
     y = layer(x)[0]
     mask = torch.tensor([[1, 1, 0, 0, 1], [0, 1, 1, 1, 1]]).bool()

@@ -219,6 +219,7 @@ def test_masks_of_numbers_are_read_as_truth():
     layer, x = GRU(3), torch.randn(2, 4, 2)
     mask = torch.tensor([[1, 0, 1, 0], [0, 0, 1, 1]])
     torch.testing.assert_close(layer(x, mask=mask.float()), layer(x, mask=mask.bool()))
+    torch.testing.assert_close(layer(x, mask=mask.unsqueeze(2)), layer(x, mask=mask.bool()))
 
 
 def test_zero_output_for_mask():

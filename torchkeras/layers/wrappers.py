@@ -53,12 +53,16 @@ class TimeDistributed(Wrapper):
             return self._step_by_step(inputs, mask, training)
         batch, steps = inputs.shape[:2]
         output = self._inside(inputs.flatten(0, 1), self._mask_inside(mask), training)
+        if isinstance(output, Tensor):
+            return output.view(batch, steps, *output.shape[1:]) if output.is_contiguous() else output.unflatten(0, (batch, steps))
         return pytree.tree_map_only(Tensor, lambda part: part.unflatten(0, (batch, steps)), output)
 
     def _inside(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Any:
         layer = self.layer
         if not isinstance(layer, Layer):
             return layer(inputs)
+        if training is None and mask is None:
+            return _module_call(layer, inputs, **layer.fill({}, None))
         kwargs: dict[str, Any] = {}
         if mask is not None and takes(layer, "mask"):
             kwargs["mask"] = mask

@@ -134,8 +134,9 @@ class RNN(SequenceArguments, KeptStates):
             inputs, states, given = self.split_list(inputs)
             initial_state, constants = states or initial_state, given or constants
         mask = mask[0] if isinstance(mask, (list, tuple)) else mask
-        if mask is not None and mask.dtype is not torch.bool:
-            mask = mask.bool()
+        if mask is not None:
+            mask = mask if mask.dtype is torch.bool else mask.bool()
+            mask = mask.squeeze(2) if mask.dim() == 3 and mask.shape[2] == 1 else mask
         if self.time_major:
             inputs = pytree.tree_map(lambda part: part.transpose(0, 1), inputs)
             mask = None if mask is None else mask.transpose(0, 1)

@@ -134,7 +134,7 @@ def gru_step(
         for_gates, for_candidate = (dropped[:, :2], dropped[:, 2:]) if each and dropped is not None else (dropped, dropped)
         reset, update = recurrent_activation(recur(hidden, weight_gates, None, for_gates, gates_in)).chunk(2, 1)
         candidate = activation(recur(reset * hidden, weight_candidate, None, for_candidate, candidate_in))
-    hidden = torch.lerp(candidate, hidden, update)
+    hidden = torch.addcmul(candidate, update, hidden - candidate)  # lerp takes no mixed types, as autocast makes them
     return hidden, (hidden,)
 
 
