@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torchkeras.callbacks.base import Callback
+from torchkeras.generations import choose
 
 
 class History(Callback):
@@ -17,16 +18,22 @@ class History(Callback):
     Source: Keras 2.2.4 and tf.keras 2.4.0 `History`.
     """
 
+    state_names: ClassVar[tuple[str, ...]] = ("epoch", "history")
+
     def __init__(self) -> None:
         super().__init__()
+        self._keeps = choose("history.keeps")
         self.epoch: list[int] = []
         self.history: dict[str, list[float]] = {}
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.epoch = []
-        self.history = {}
+        if not self._keeps:
+            self.history = {}
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
+        if self.model is not None:
+            self.model.history = self

@@ -42,7 +42,7 @@ class ProgbarLogger(Callback):
         self.verbose: Any = 1
         self.epochs = 1
         self._in_fit = False
-        self._names: set[str] = set()  # what training itself puts into the logs; callbacks may add more
+        self._running: Callable[[], dict[str, Any]] | None = None  # what training itself has to show; callbacks may add more to logs
         self._titles_one_epoch = choose("progbar.epoch_of_one")
         self._shows_test_values = choose("progbar.test_values")
         self._says_train_on = choose("progbar.train_on")
@@ -54,7 +54,6 @@ class ProgbarLogger(Callback):
         self.verbose = 0 if not is_chief() else 1 if verbose == "auto" else verbose
         self.epochs = params.get("epochs", 1)
         self.target = params.get("steps" if self.use_steps else "samples")
-        self._names = set(params.get("metrics") or ())
 
     def listens(self, hook: str) -> bool:
         """Batches are watched only where a bar moves with them; without one, `fit` itself counts them."""
@@ -77,7 +76,8 @@ class ProgbarLogger(Callback):
         self._start()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._move(getattr(logs, "running", None) or (lambda: logs or {}))
+        self._running = getattr(logs, "running", None) or (lambda: logs or {})
+        self._move(self._running)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._finish(logs or {})
@@ -109,7 +109,7 @@ class ProgbarLogger(Callback):
 
     def _start(self) -> None:
         self.seen = 0
-        self.progbar = None
+        self.progbar = self._running = None
         lines_only_in_fit = not self._shows_test_values and not self._in_fit
         if self.verbose == 1 or (self.verbose == 2 and not lines_only_in_fit):
             unit = "step" if self.use_steps or not self._shows_test_values else "sample"
@@ -135,10 +135,10 @@ class ProgbarLogger(Callback):
 
     def _shown(self, logs: dict[str, Any]) -> list[tuple[str, Any]]:
         """The values that training has, in its order; not what callbacks have added, such as `lr`."""
-        if not self._names:
+        if self._running is None:
             return list(logs.items())
-        order = {name: number for number, name in enumerate(self.params["metrics"])}
-        return sorted(((name, value) for name, value in logs.items() if name in order), key=lambda item: order[item[0]])
+        names = list(self._running())
+        return [(name, logs[name]) for name in (*names, *(f"val_{name}" for name in names)) if name in logs]
 
     def close(self) -> None:
         """Leave the line of a bar that was cut short."""

@@ -73,7 +73,8 @@ class CallbackList:
         """Tell all callbacks the parameters of the run."""
         self.params = params
         for callback in self.callbacks:
-            getattr(callback, "set_params", _always)(params)
+            if hasattr(callback, "set_params"):
+                callback.set_params(params)
 
     def set_model(self, model: Any) -> None:
         """Tell all callbacks the model."""
@@ -145,11 +146,11 @@ def is_keras_callback(thing: Any) -> bool:
     return not inspect.isclass(thing) and hasattr(thing, "set_model") and hasattr(thing, "on_epoch_end")
 
 
-def _each(callbacks: Any) -> Iterator[Any]:
+def each_callback(callbacks: Any) -> Iterator[Any]:
     """The callbacks of one, a list, lists in a list, or a CallbackList."""
     if isinstance(callbacks, (list, tuple, CallbackList)):
         for callback in callbacks:
-            yield from _each(callback)
+            yield from each_callback(callback)
     elif callbacks is not None:
         yield callbacks
 
@@ -161,7 +162,7 @@ def split_callbacks(callbacks: Any) -> tuple[list[Any], list[Any]]:
         TypeError: something that is neither.
     """
     keras, handlers = [], []
-    for callback in _each(callbacks):
+    for callback in each_callback(callbacks):
         if is_keras_callback(callback):
             keras.append(callback)
         elif not inspect.isclass(callback) and (hasattr(callback, "attach") or callable(callback)):
@@ -243,12 +244,16 @@ def bind(engine: Engine, callbacks: CallbackList, compiled: Compiled | None, pre
 
     def run_end() -> None:
         number = step()
-        logs = Logs(values, running, **extra(number)) if compiled is not None else Outputs(lambda: state.output, **extra(number))
+        logs = Logs(values, running, loss_sum, **extra(number)) if compiled is not None else Outputs(lambda: state.output, **extra(number))
         for listener in end:
             listener(number, logs)
 
     if compiled is not None:
         values, running = compiled.batch_values, compiled.values
+
+    def loss_sum() -> Any:
+        return getattr(getattr(compiled, "loss_mean", compiled), "total", None)
+
     if begin:
         handles.append(engine.add_event_handler(Events.ITERATION_STARTED, run_begin))
     if end:

@@ -25,12 +25,20 @@ class Logs(dict):
     Args:
         fetch: Gives the names and values, which may be tensors.
         running: Gives the running means over the epoch, for the progress bar; `None`: as `fetch`.
+        loss_sum: Gives a tensor that is finite as long as all losses of the epoch were, for who must not wait for the device.
         **fixed: Entries that are known already; they come first.
     """
 
-    def __init__(self, fetch: Callable[[], dict[str, Any]], running: Callable[[], dict[str, Any]] | None = None, **fixed: Any) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[], dict[str, Any]],
+        running: Callable[[], dict[str, Any]] | None = None,
+        loss_sum: Callable[[], Tensor | None] | None = None,
+        **fixed: Any,
+    ) -> None:
         super().__init__(fixed)
         self.known = fixed
+        self.loss_sum = loss_sum
         self.running = running or fetch
         self._fetch: Callable[[], dict[str, Any]] | None = fetch
 
@@ -110,7 +118,7 @@ class Outputs(Logs):
     """
 
     def __init__(self, fetch: Callable[[], Any], **fixed: Any) -> None:
-        super().__init__(fetch, dict, **fixed)
+        super().__init__(fetch, dict, None, **fixed)
 
     def _look(self) -> None:
         if self._fetch is not None:
