@@ -113,9 +113,12 @@ class PReLU(Layer):
         axis = self._channel_axis
         if axis is None:
             return torch.where(inputs > 0, inputs, self.weight * inputs)
+        alpha = self.weight.view(-1)
         if axis == 1:
-            return F.prelu(inputs, self.weight.flatten())
-        return F.prelu(inputs.movedim(axis, 1), self.weight.flatten()).movedim(1, axis)
+            return F.prelu(inputs, alpha)
+        if axis == 3 and inputs.dim() == 4:
+            return F.prelu(inputs.permute(0, 3, 1, 2), alpha).permute(0, 2, 3, 1)
+        return F.prelu(inputs.movedim(axis, 1), alpha).movedim(1, axis)
 
     def input_shape_from_state(self, state: Mapping[str, Tensor]) -> Any:
         return (None, *state["weight"].shape) if "weight" in state else None

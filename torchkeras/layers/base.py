@@ -168,7 +168,7 @@ class Layer(History, LossCollector, KerasBorder):
                 type(inputs) is Tensor
                 and inputs.dim() == self._ndim
                 and (torch.compiler.is_compiling() or getattr(inputs, "_keras_mask", None) is None)
-            ):
+            ) or (type(inputs) is list and self._ndim is None and _all_plain(inputs)):
                 try:
                     return _module_call(self, inputs)
                 except (RuntimeError, IndexError):
@@ -183,7 +183,7 @@ class Layer(History, LossCollector, KerasBorder):
         inputs = args[0] if args else next(iter(kwargs.values()), None)
         self.ensure_built(inputs)
         if not torch.compiler.is_compiling():
-            self._direct = self._may_go_straight() and self._ndim is not None
+            self._direct = self._goes_straight(inputs)
         check_inputs(self.name, self.input_spec, shape_of(inputs) if self.input_spec is not None else None)
         masks = kwargs.get("mask")
         if masks is None and (self.supports_masking or self._masks_itself or self._refuses_masks):
@@ -207,8 +207,11 @@ class Layer(History, LossCollector, KerasBorder):
         return filled
 
     def _may_go_straight(self) -> bool:
-        """Whether a call on one plain tensor needs nothing but the kernel."""
+        """Whether a call on one plain tensor, or on a list of them, needs nothing but the kernel."""
         return self.built and not self._masks_itself and (self.resolves_training or not self._takes_training)
+
+    def _goes_straight(self, inputs: Any) -> bool:
+        return self._may_go_straight() and (self._ndim is not None or isinstance(inputs, list))
 
     def ensure_built(self, inputs: Any) -> None:
         """Make the weights for these inputs, unless that was done.
@@ -230,7 +233,7 @@ class Layer(History, LossCollector, KerasBorder):
     def prepare(self, inputs: Any) -> None:
         """Do all that the first call does beside computing."""
         self.ensure_built(inputs)
-        self._direct = self._may_go_straight() and self._ndim is not None
+        self._direct = self._goes_straight(inputs)
 
     def _is_prepared(self) -> bool:
         return self.built and (self._direct or not self._may_go_straight())
@@ -305,6 +308,12 @@ class Layer(History, LossCollector, KerasBorder):
 
     def extra_repr(self) -> str:
         return f"name={self.name!r}"
+
+
+def _all_plain(inputs: list[Any]) -> bool:
+    """Whether all are tensors that carry no mask."""
+    compiling = torch.compiler.is_compiling()
+    return all(type(one) is Tensor and (compiling or getattr(one, "_keras_mask", None) is None) for one in inputs)
 
 
 def _batch_input_shape(kwargs: Mapping[str, Any]) -> Shape | None:

@@ -179,52 +179,55 @@ class BatchNormalization(Layer):
             training = False
         if not self._by_kernel:
             return self._by_formula(inputs, bool(training), moves)
-        axis, rank = self._axis % inputs.dim(), inputs.dim()  # type: ignore[operator]
+        rank = inputs.dim()
+        axis = self._axis % rank  # type: ignore[operator]
         if axis == 1:
             return self._normalize(inputs, inputs, bool(training), moves)
-        if axis == rank - 1 and rank not in (4, 5):
-            flat = inputs.reshape(-1, inputs.shape[-1])
-            return self._normalize(flat, inputs, bool(training), moves).reshape(inputs.shape)
-        # of four or five axes, the moved view is torch's channels-last memory: its kernels copy nothing
-        return self._normalize(inputs.movedim(axis, 1), inputs, bool(training), moves).movedim(1, axis)
+        if axis < rank - 1:
+            return self._normalize(inputs.movedim(axis, 1), inputs, bool(training), moves).movedim(1, axis)
+        if rank == 4:  # the permuted view is torch's channels-last memory: its kernels copy nothing
+            return self._normalize(inputs.permute(0, 3, 1, 2), inputs, bool(training), moves).permute(0, 2, 3, 1)
+        if rank == 5:
+            return self._normalize(inputs.permute(0, 4, 1, 2, 3), inputs, bool(training), moves).permute(0, 2, 3, 4, 1)
+        flat = inputs.reshape(-1, inputs.shape[-1])
+        return self._normalize(flat, inputs, bool(training), moves).view(inputs.shape)
 
     def _normalize(self, x: Tensor, inputs: Tensor, training: bool, moves: bool) -> Tensor:
         """torch's kernel on data whose channels are axis 1."""
+        mean, variance = self.running_mean, self.running_var
         if not training:
-            return self._kernel(x, self.running_mean, self.running_var, training=False)
+            return self._kernel(x, mean, variance, training=False)
         size = x.numel() // x.shape[1]
         if size == 1:  # torch's kernel refuses one value a channel; in Keras its variance is 0
             return self._by_formula(inputs, training, moves).view_as(x)
         if not moves:
             return self._kernel(x, None, None)
-        factor = self._factor(inputs, size) * (size - 1) / size  # the kernel's variance is unbiased
+        unbiased = self._is_unbiased(inputs)
         if self._debiased:
             # averages of zero that are wholly replaced: the batch's own statistics
-            batch = torch.zeros((2, x.shape[1]), dtype=self.running_mean.dtype, device=x.device)
+            batch = torch.zeros((2, x.shape[1]), dtype=mean.dtype, device=x.device)
             normalized = self._kernel(x, batch[0], batch[1], rate=1.0)
-            self._move(batch[0], batch[1] * factor)
+            factor = variance_factor(size, epsilon=self.epsilon, debiased=True, unbiased=unbiased)
+            self._move(batch[0], batch[1] * (factor * (size - 1) / size))
             return normalized
-        if abs(factor - 1) < 1e-12:
-            return self._kernel(x, self.running_mean, self.running_var, rate=1 - self.momentum)
-        scaled = self.running_var / factor
-        normalized = self._kernel(x, self.running_mean, scaled, rate=1 - self.momentum)
-        torch.mul(scaled, factor, out=self.running_var)
+        if unbiased:
+            return self._kernel(x, mean, variance, rate=1 - self.momentum)
+        # the kernel moves the variance towards the unbiased one: n / (n - 1) times what Keras moves it to
+        scaled = variance * (size / (size - 1))
+        normalized = self._kernel(x, mean, scaled, rate=1 - self.momentum)
+        torch.mul(scaled, (size - 1) / size, out=variance)
         return normalized
 
     def _kernel(self, x: Tensor, mean: Tensor | None, variance: Tensor | None, training: bool = True, rate: float = 0.0) -> Tensor:
         return torch.batch_norm(x, self.weight, self.bias, mean, variance, training, rate, self.epsilon, torch.backends.cudnn.enabled)
 
-    def _factor(self, inputs: Tensor, size: int) -> float:
-        """The variance's factor in this release: TensorFlow's fused kernel runs for four axes."""
-        rank = inputs.dim()
-        last = self._axis is not None and self._axis % rank == rank - 1
+    def _is_unbiased(self, inputs: Tensor) -> bool:
+        """Whether the moving variance is an unbiased one: where TensorFlow's fused kernel runs, for four axes."""
+        if inputs.dim() != 4 or not self._by_kernel:
+            return False
         if self._debiased:
-            fused = rank == 4 and last
-        else:
-            fused = (
-                self.fused is not False and self._by_kernel and rank == 4 and (last or self._axis in (1, -3)) and inputs.dtype is not torch.float64
-            )
-        return variance_factor(size, epsilon=self.epsilon, debiased=self._debiased, fused=fused)
+            return self._axis in (-1, 3)
+        return self.fused is not False and self._axis in (1, -3, 3, -1) and inputs.dtype is not torch.float64
 
     @torch.no_grad()
     def _move(self, mean: Tensor, variance: Tensor) -> None:
@@ -269,7 +272,10 @@ class BatchNormalization(Layer):
             new_variance = (variance.mean(1, keepdim=True) if parts else variance).reshape(shape).to(dtype)
             if not self.renorm:
                 if moves:
-                    self._move(new_mean, new_variance * self._factor(x, x.numel() // mean.numel()))
+                    size = x.numel() // mean.numel()
+                    self._move(
+                        new_mean, new_variance * variance_factor(size, epsilon=self.epsilon, debiased=self._debiased, unbiased=self._is_unbiased(x))
+                    )
                 return scale, offset
             deviation = (new_variance + self.epsilon).sqrt()
             usual = self.renorm_stddev.clamp_min(math.sqrt(self.epsilon))

@@ -66,6 +66,9 @@ class _DenseAttention(Layer):
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return mask[0] if has_mask(mask) else None
 
+    def _may_go_straight(self) -> bool:
+        return self.built
+
     def _check(self, inputs: Any, mask: Any) -> None:
         who = f"{type(self).__name__} '{self.name}'"
         if not isinstance(inputs, (list, tuple)) or not 2 <= len(inputs) <= 3:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from torchkeras import generations
 from torchkeras.layers.base import Layer
@@ -29,9 +28,8 @@ class DrawingLayer(Layer):
 
     def scaled_keep_mask(self, like: Tensor, shape: Sequence[int], rate: float) -> Tensor:
         """Zeros with probability `rate`, else `1 / (1 - rate)`: what dropout multiplies with."""
-        if self.seed is None:
-            return F.dropout(like.new_ones(tuple(shape)), rate)
-        return self._drawn(like, shape).bernoulli_(1 - rate, generator=self._generator(like.device)).div_(1 - rate)
+        source = None if self.seed is None else self._generator(like.device)
+        return self._drawn(like, shape).bernoulli_(1 - rate, generator=source).div_(1 - rate)
 
     def standard_normal(self, like: Tensor, shape: Sequence[int]) -> Tensor:
         """Normal numbers of mean 0 and standard deviation 1."""

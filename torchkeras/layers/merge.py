@@ -65,6 +65,9 @@ class _Merge(Layer):
         """The steps that every masked input counts."""
         return functools.reduce(torch.logical_and, [one for one in self._masks(inputs, mask) if one is not None]) if has_mask(mask) else None
 
+    def _may_go_straight(self) -> bool:
+        return self.built
+
     def _masks(self, inputs: Any, mask: Any) -> list[Tensor | None]:
         if not isinstance(mask, (list, tuple)) or len(mask) != len(inputs):
             raise ValueError(

@@ -21,14 +21,14 @@ def debiased_rate(momentum: float, count: Tensor) -> Tensor:
     return torch.expm1(exponent).reciprocal_().mul_(momentum - 1)
 
 
-def variance_factor(size: int, *, epsilon: float, debiased: bool, fused: bool) -> float:
+def variance_factor(size: int, *, epsilon: float, debiased: bool, unbiased: bool) -> float:
     """What the batch variance (the mean of squared differences) is multiplied with before it enters the moving variance.
 
     Args:
         size: Number of values a channel.
         epsilon: Of the layer.
         debiased: As Keras 1 and 2: times n / (n - 1 - epsilon).
-        fused: As TensorFlow's fused kernel: times n / (n - 1).
+        unbiased: As TensorFlow's fused kernel: times n / (n - 1).
     """
     factor = size / (size - 1 - epsilon) if debiased else 1.0
-    return factor * size / max(size - 1, 1) if fused else factor
+    return factor * size / max(size - 1, 1) if unbiased else factor
