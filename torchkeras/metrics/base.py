@@ -141,7 +141,8 @@ class Metric(nn.Module):
         if aggregation is not None and "sum" not in str(aggregation).lower():
             raise ValueError(f"Metric '{self.name}' can only sum its variables over processes, but add_weight got aggregation={aggregation!r}.")
         kind = config.FLOAT_TYPES[self.dtype] if dtype is None else _as_dtype(dtype)
-        variable = as_variable(torch.zeros(tuple(shape), dtype=_for_device(kind, self._device), device=self._device))
+        with torch.inference_mode(False):  # a metric that an evaluation makes outlives it
+            variable = as_variable(torch.zeros(tuple(shape), dtype=_for_device(kind, self._device), device=self._device))
         if initializer not in (None, "zeros"):
             variable.copy_(torch.as_tensor(initializers.get(initializer)(tuple(shape))))
         self.register_buffer(f"_variable_{name}", variable, persistent=False)
@@ -238,10 +239,11 @@ class Metric(nn.Module):
 
     def _follow(self, device: torch.device) -> None:
         """Move the variables to a device."""
-        for key, buffer in self._buffers.items():
-            if buffer is not None:
-                moved = buffer.to(device=device, dtype=_for_device(buffer.dtype, device))
-                self._buffers[key] = as_variable(moved) if key in self._variable_names else moved
+        with torch.inference_mode(False):
+            for key, buffer in self._buffers.items():
+                if buffer is not None:
+                    moved = buffer.to(device=device, dtype=_for_device(buffer.dtype, device))
+                    self._buffers[key] = as_variable(moved) if key in self._variable_names else moved
         self._device = device
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Metric:
