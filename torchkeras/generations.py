@@ -126,6 +126,7 @@ TABLE: Final[dict[str, Row]] = {
     # callbacks
     "callbacks.first_epoch": Row(1, 1, "number of the first epoch in file names and messages of callbacks", keras1=0),
     "callbacks.full_stop": Row("", ".", "how the message about restored weights ends"),
+    "checkpoint.line_break": Row("\n", "\n", "what ModelCheckpoint's messages begin with; where it is something, they name the best value, too", keras1=""),
     "stopping.patience": Row("reached", "reached", "EarlyStopping, ReduceLROnPlateau act once the patience is reached, or passed", keras1="passed"),
     "stopping.min_delta": Row("signed", "size", "a negative min_delta of EarlyStopping: taken as it is, or without its sign"),
     "plateau.epsilon": Row(False, False, "ReduceLROnPlateau calls its min_delta epsilon", keras1=True),

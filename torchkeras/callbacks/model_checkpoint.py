@@ -78,6 +78,7 @@ class ModelCheckpoint(Callback):
         self.best = worst(self.mode)
         self.epochs_since_last_save = 0
         self._first = choose("callbacks.first_epoch")
+        self._break = choose("checkpoint.line_break")
         self._epoch = 0
         self._batches_since = 0
         self._last_batch = 0
@@ -118,7 +119,7 @@ class ModelCheckpoint(Callback):
     def _save(self, epoch: int, logs: Any, **more: Any) -> None:
         self.epochs_since_last_save = 0
         path = self._path(epoch, logs, **more)
-        title = f"\nEpoch {epoch + self._first:05d}:"
+        title = f"{self._break}Epoch {epoch + self._first:05d}:"
         if not self.save_best_only:
             self._say(f"{title} saving model to {path}")
             self._write(path)
@@ -134,7 +135,7 @@ class ModelCheckpoint(Callback):
             self.best = current
             self._write(path)
         else:
-            self._say(f"{title} {self.monitor} did not improve from {self.best:0.5f}")
+            self._say(f"{title} {self.monitor} did not improve" + (f" from {self.best:0.5f}" if self._break else ""))
 
     def _say(self, text: str) -> None:
         if self.verbose > 0:

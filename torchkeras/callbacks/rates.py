@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -19,14 +20,16 @@ def _optimizer(model: Any, who: str) -> Any:
 def read_rate(model: Any, who: str) -> float:
     """The present learning rate: of the first param group, and of a schedule its value at the present update.
 
+    Of a Keras optimizer it is a number of float32, the type that Keras keeps it in: comparisons with bounds, and what is printed, depend on it.
+
     Raises:
         ValueError: the model has no optimizer with a rate.
     """
     optimizer = _optimizer(model, who)
-    rate = optimizer.lr if hasattr(optimizer, "lr") else optimizer.param_groups[0]["lr"]
-    if callable(rate):
-        rate = rate(int(optimizer.iterations))
-    return float(rate)
+    if not hasattr(optimizer, "lr"):
+        return float(optimizer.param_groups[0]["lr"])
+    rate = optimizer.lr
+    return float(np.float32(rate(int(optimizer.iterations)) if callable(rate) else rate))
 
 
 def write_rate(model: Any, rate: float, who: str) -> None:
