@@ -1,7 +1,7 @@
 """Activation functions: plain functions of a torch Tensor.
 
-While gradients are recorded, `softmax` and `sigmoid` leave their input on the result; `logits_of` finds it there,
-so that a cross-entropy can use the fused form of the logits instead of the logarithm of probabilities.
+While gradients are recorded, and inside `leaving_logits`, `softmax` and `sigmoid` leave their input on the result; `logits_of`
+finds it there, so that a cross-entropy can use the fused form of the logits instead of the logarithm of probabilities.
 
 Source: `keras.activations` (1.2.2, 2.2.4, tf.keras 2.4.0). `gelu`, `silu`, `mish`, `relu6`, `leaky_relu` and `log_softmax`
 are Keras 3's.
@@ -10,7 +10,8 @@ are Keras 3's.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -23,6 +24,25 @@ from torchkeras.registry import Registry, deserialize_object, serialize_object
 Activation = Callable[[Tensor], Tensor]
 
 ACTIVATIONS = Registry("activation function")
+
+
+_always_leaves: list[bool] = [False]
+
+
+@contextmanager
+def leaving_logits() -> Iterator[None]:
+    """Inside, `softmax` and `sigmoid` leave their input on the result without gradients too: evaluation then gives the losses of training."""
+    before, _always_leaves[0] = _always_leaves[0], True
+    try:
+        yield
+    finally:
+        _always_leaves[0] = before
+
+
+def _leaves(x: Tensor) -> bool:
+    if is_compiling() or x.is_inference():  # inference tensors do not tell whether they were changed
+        return False
+    return _always_leaves[0] or (torch.is_grad_enabled() and x.requires_grad)
 
 
 def logits_of(y_pred: Tensor, activation: str | None = None) -> Tensor | None:
@@ -64,7 +84,7 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
     if x.ndim < 2:
         raise ValueError(f"softmax needs a tensor of at least two axes, but got the shape {tuple(x.shape)}.")
     y = torch.softmax(x, axis)
-    if axis == -1 and torch.is_grad_enabled() and x.requires_grad and not is_compiling():
+    if axis == -1 and _leaves(x):
         _remember(y, x, "softmax")
     return y
 
@@ -73,7 +93,7 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
 def sigmoid(x: Tensor) -> Tensor:
     """`1 / (1 + exp(-x))`."""
     y = torch.sigmoid(x)
-    if torch.is_grad_enabled() and x.requires_grad and not is_compiling():
+    if _leaves(x):
         _remember(y, x, "sigmoid")
     return y
 

@@ -60,7 +60,7 @@ def test_unknown_names_come_with_the_nearest_known(arguments, match):
 
 
 def test_unknown_activation_comes_with_the_nearest_known():
-    with pytest.raises(ValueError, match="Unknown activation function: 'rellu'. Did you mean 'relu'"):
+    with pytest.raises(ValueError, match=r"Unknown activation function: 'rellu'\. Did you mean 'relu'"):
         Dense(3, activation="rellu")
 
 

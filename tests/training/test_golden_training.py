@@ -12,7 +12,6 @@ from tests.models_from_golden import compile_as, make_model, one_or_all
 from torchkeras import callbacks as callbacks_module
 from torchkeras.callbacks import Callback
 
-
 # In this case a bias stands before a BatchNormalization: its true gradient is zero, and the release trained it on float32 rounding noise, which
 # RMSprop blows up to whole steps. That bias, the moving mean that follows it, and what inference makes of them are the noise's own;
 # test_zero_gradients.py compares them in float64, where the noise is far below RMSprop's epsilon.
@@ -118,7 +117,10 @@ def test_training_gives_the_numbers_of_the_release(case, keras_version):
         if model.stateful:
             model.reset_states()
         got = model.evaluate(x, y, batch_size=int(batch_size), sample_weight=weights, verbose=0)
-        np.testing.assert_allclose(got, one_or_all(values), rtol=case["history_rtol"], atol=1e-6)
+        # Keras 2.2.4 divides 0 by 0 where all weights of a batch are 0; here such a batch counts 0
+        assert np.isfinite(got).all()
+        wanted = [value if recorded == "NaN" else recorded for value, recorded in zip(np.atleast_1d(got), values, strict=True)]
+        np.testing.assert_allclose(got, one_or_all(wanted), rtol=case["history_rtol"], atol=1e-6)
 
 
 def _flat(outputs: Any) -> Any:

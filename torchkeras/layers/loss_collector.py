@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ class Transient(list):
 class LossCollector(Weighted):
     """What a layer adds to the training loss and to the logs."""
 
+    adds_losses: ClassVar[bool] = False  # whether calls of the class add losses or metrics by themselves; users' classes always may
     _call_losses: list[Tensor]
     _callable_losses: list[Callable[[], Tensor]]
     _call_metrics: list[tuple[str, Tensor]]
@@ -63,7 +64,7 @@ class LossCollector(Weighted):
         if name is None:
             raise ValueError(f"add_metric of layer '{self.name}' needs a name for the logs.")
         if losses_count():
-            self._call_metrics.append((name, torch.as_tensor(value).detach().mean()))
+            self._call_metrics.append((name, torch.as_tensor(value).detach()))
 
     @property
     def losses(self) -> list[Tensor]:

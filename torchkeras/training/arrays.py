@@ -2,161 +2,156 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from torchkeras import config, generations
+from torchkeras import generations
+from torchkeras.training.batches import Batch, Batches, moved, on_device
+from torchkeras.training.tensors import flatten, like, present
 
 PIECE_BYTES = 8 << 20  # gathered at once: large enough to make the gather cheap, small enough to stay out of the way
 
 
-def to_tensor(value: Any, who: str) -> Tensor:
-    """Data as a tensor, without a copy where its type allows it.
+class Order:
+    """The order of the samples, epoch after epoch; drawn as the chosen release draws it.
+
+    Keras 1 and 2 shuffle the same list again and again, by NumPy's generator: one seed gives their orders.
 
     Args:
-        value: Array, tensor, list, number or pandas object.
-        who: The argument's name, for messages.
-
-    Raises:
-        TypeError: text or objects.
+        samples: How many there are.
+        batch_size: Samples in a batch.
+        shuffle: True, "batch" (whole batches change places) or False.
     """
-    if isinstance(value, Tensor):
-        return value.to(config.float_dtype()) if value.dtype is torch.float64 and config.floatx() != "float64" else value
-    if hasattr(value, "to_numpy"):
-        value = value.to_numpy()
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(
-            f"{who} is no array: its parts have unequal lengths ({error}). Pad them with pad_sequences, or cut them to one length."
-        ) from error
-    if array.dtype.kind not in "fiub":
-        what = (
-            "texts"
-            if array.dtype.kind in "US"
-            else "lists of unequal length or other objects"
-            if array.dtype.kind == "O"
-            else f"values of type {array.dtype}"
-        )
-        raise TypeError(
-            f"{who} must be numbers, but got {what} (dtype {array.dtype}). Turn them into arrays of numbers first, by Tokenizer, pad_sequences, ..."
-        )
-    if array.dtype.kind == "f":
-        array = np.asarray(array, dtype=config.floatx() if config.floatx() != "bfloat16" else np.float32)
-    elif array.dtype.kind == "u" and array.dtype.itemsize > 1:
-        array = array.astype(np.int64)
-    if any(stride < 0 for stride in array.strides):
-        array = array.copy()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # read-only memory is only read here
-        return torch.from_numpy(array) if array.ndim else torch.as_tensor(array)
+
+    def __init__(self, samples: int, batch_size: int, shuffle: bool | str) -> None:
+        self.samples, self.batch_size, self.shuffle = samples, batch_size, shuffle
+        self._by_numpy = generations.choose("random.source") == "numpy"
+        self._last = np.arange(samples) if shuffle and self._by_numpy else None
+
+    def next(self) -> Tensor | None:
+        """The next epoch's order, `None`: as given."""
+        if not self.shuffle:
+            return None
+        if self._last is not None:
+            if self.shuffle == "batch":
+                cut = self.samples // self.batch_size * self.batch_size
+                blocks = self._last[:cut].reshape(-1, self.batch_size)
+                np.random.shuffle(blocks)  # a view: changes the list itself
+            else:
+                np.random.shuffle(self._last)
+            return torch.from_numpy(self._last.copy())
+        if self.shuffle == "batch":
+            whole = self.samples // self.batch_size
+            kept = (torch.randperm(whole)[:, None] * self.batch_size + torch.arange(self.batch_size)).reshape(-1)
+            return torch.cat([kept, torch.arange(whole * self.batch_size, self.samples)])
+        return torch.randperm(self.samples)
 
 
-def flatten(structure: Any) -> list[Any]:
-    """The leaves of one value, a list, or a dict."""
-    if structure is None:
-        return []
-    if isinstance(structure, Mapping):
-        return list(structure.values())
-    if isinstance(structure, (list, tuple)):
-        return list(structure)
-    return [structure]
-
-
-def like(structure: Any, leaves: Sequence[Any]) -> Any:
-    """Leaves in the form of a structure."""
-    if structure is None:
-        return None
-    if isinstance(structure, Mapping):
-        return dict(zip(structure, leaves, strict=True))
-    if isinstance(structure, (list, tuple)):
-        return list(leaves)
-    return leaves[0]
-
-
-class ArrayBatches:
-    """Batches of tensors that are in memory; iterating anew starts the next epoch.
+class Packing:
+    """How the leaves of inputs, targets and weights stand in a batch.
 
     Args:
-        x, y, sample_weight: Tensors, lists or dicts of them; `y` and `sample_weight` may be `None`.
+        x, y, sample_weight: Leaves, lists or dicts of them; lists may hold `None`.
+    """
+
+    def __init__(self, x: Any, y: Any, sample_weight: Any) -> None:
+        self.structures = (x, y, sample_weight)
+        self.leaves: list[Any] = [leaf for structure in self.structures for leaf in present(structure)]
+        self.single = not any(isinstance(structure, (list, tuple, dict)) for structure in self.structures)
+        self.has_y, self.has_weight = y is not None, sample_weight is not None
+
+    def __call__(self, parts: Sequence[Any]) -> Batch:
+        """Parts of the leaves, in their order, as a batch."""
+        if self.single:
+            return parts[0], parts[1] if self.has_y else None, parts[-1] if self.has_weight else None
+        left = iter(parts)
+        x, y, weight = (like(one, [None if leaf is None else next(left) for leaf in flatten(one)]) for one in self.structures)
+        return x, y, weight
+
+
+class InMemory(Batches):
+    """What batches of all data at hand have in common.
+
+    Args:
+        packing: The data.
         batch_size: Samples in a batch; the last may be smaller.
         shuffle: True: a new order each epoch; "batch": batches in a new order, each whole; False: as given.
         device: Where batches are wanted.
-
-    Yields:
-        (x, y, sample_weight).
     """
 
-    def __init__(self, x: Any, y: Any, sample_weight: Any, batch_size: int, shuffle: bool | str, device: torch.device) -> None:
-        self.structures = (x, y, sample_weight)
-        self.flat: list[Tensor] = [*flatten(x), *flatten(y), *flatten(sample_weight)]
-        self.samples = self.flat[0].shape[0]
-        self.batch_size, self.shuffle, self.device = batch_size, shuffle, device
-        self.counts = (len(flatten(x)), len(flatten(y)), len(flatten(sample_weight)))
-        self.numpy_order = generations.choose("random.source") == "numpy"
-        if device.type == "cuda":
-            self._to_device()
-
-    def _to_device(self) -> None:
-        """Move all data once where it takes at most a quarter of the free memory; else each batch goes by itself."""
-        size = sum(tensor.numel() * tensor.element_size() for tensor in self.flat if tensor.device != self.device)
-        free, _ = torch.cuda.mem_get_info(self.device)
-        if size <= free // 4:
-            self.flat = [tensor.to(self.device, non_blocking=True) for tensor in self.flat]
+    def __init__(self, packing: Packing, batch_size: int, shuffle: bool | str, device: torch.device) -> None:
+        super().__init__(device)
+        self.packing = packing
+        self.samples: int = packing.leaves[0].shape[0]
+        self.batch_size: int = batch_size
+        self.steps: int = -(-self.samples // batch_size)
+        self.order = Order(self.samples, batch_size, shuffle)
 
     def __len__(self) -> int:
-        return -(-self.samples // self.batch_size)
+        return self.steps
+
+    def limit(self, steps: int) -> None:
+        """End each epoch after so many batches."""
+        self.steps = min(self.steps, steps)
 
     def size_of(self, number: int) -> int:
-        """Samples in the batch of that number in its epoch."""
+        number %= self.steps
         return min(self.batch_size, self.samples - number * self.batch_size)
 
-    def order(self) -> Tensor | None:
-        """The order of the samples in the next epoch, `None`: as given."""
-        if not self.shuffle:
-            return None
-        if self.shuffle == "batch":
-            whole = self.samples // self.batch_size
-            blocks = torch.from_numpy(np.random.permutation(whole)) if self.numpy_order else torch.randperm(whole)
-            kept = (blocks[:, None] * self.batch_size + torch.arange(self.batch_size)).reshape(-1)
-            return torch.cat([kept, torch.arange(whole * self.batch_size, self.samples)])
-        if self.numpy_order:  # as Keras 1 and 2 draw it: the same seed gives the same order
-            order = np.arange(self.samples)
-            np.random.shuffle(order)
-            return torch.from_numpy(order)
-        return torch.randperm(self.samples)
+
+class ArrayBatches(InMemory):
+    """Batches of tensors that are in memory."""
+
+    def __init__(self, packing: Packing, batch_size: int, shuffle: bool | str, device: torch.device) -> None:
+        super().__init__(packing, batch_size, shuffle, device)
+        self.leaves: list[Tensor] = packing.leaves
+        self._placed = False
+
+    def first(self) -> Batch:
+        return self.packing([leaf[:1] for leaf in self.leaves])
+
+    def _place(self) -> None:
+        """Move all data once where it takes at most a quarter of the free memory; else each batch goes by itself."""
+        self._placed = True
+        if self.device.type != "cuda":
+            return
+        size = sum(leaf.numel() * leaf.element_size() for leaf in self.leaves if leaf.device != self.device)
+        free, _ = torch.cuda.mem_get_info(self.device)
+        if size <= free // 4:
+            self.leaves = [leaf if leaf.device == self.device else leaf.to(self.device, non_blocking=True) for leaf in self.leaves]
 
     def pieces(self) -> Iterator[list[Tensor]]:
         """The data in this epoch's order, in pieces of whole batches."""
-        order = self.order()
+        order = self.order.next()
         if order is None:
-            yield self.flat
+            yield self.leaves
             return
-        row_bytes = sum(tensor[0].numel() * tensor.element_size() for tensor in self.flat) or 1
+        row_bytes = sum(leaf[0].numel() * leaf.element_size() for leaf in self.leaves) or 1
         rows = max(1, PIECE_BYTES // (row_bytes * self.batch_size)) * self.batch_size
         for index in order.split(rows):
-            indices = {tensor.device: index.to(tensor.device, non_blocking=True) for tensor in self.flat}
-            yield [tensor.index_select(0, indices[tensor.device]) for tensor in self.flat]
+            indices = {leaf.device: on_device(index, leaf.device) for leaf in self.leaves}
+            yield [leaf.index_select(0, indices[leaf.device]) for leaf in self.leaves]
 
-    def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
-        single = all(not isinstance(structure, (list, tuple, Mapping)) for structure in self.structures)
-        has_y, has_weight = self.counts[1] > 0, self.counts[2] > 0
+    def __iter__(self) -> Iterator[Batch]:
+        if not self._placed:
+            self._place()
+        epoch = self._epoch()
+        return epoch if self.steps * self.batch_size >= self.samples else itertools.islice(epoch, self.steps)
+
+    def _epoch(self) -> Iterator[Batch]:
+        pack, device = self.packing, self.device
+        single, has_y, has_weight = pack.single, pack.has_y, pack.has_weight
         for piece in self.pieces():
-            for parts in zip(*(tensor.split(self.batch_size) for tensor in piece), strict=True):
-                if parts[0].device != self.device:
-                    parts = tuple(part.to(self.device, non_blocking=True) for part in parts)
+            here = all(leaf.device == device for leaf in piece)
+            for parts in zip(*(leaf.split(self.batch_size) for leaf in piece), strict=True):
+                if not here:
+                    parts = tuple(moved(part, device) for part in parts)
                 if single:
                     yield parts[0], parts[1] if has_y else None, parts[-1] if has_weight else None
                 else:
-                    yield self._structured(parts)
-
-    def _structured(self, parts: Sequence[Tensor]) -> tuple[Any, Any, Any]:
-        first, second = self.counts[0], self.counts[0] + self.counts[1]
-        cut = (parts[:first], parts[first:second], parts[second:])
-        x, y, weight = (like(structure, leaves) for structure, leaves in zip(self.structures, cut, strict=True))
-        return x, y, weight
+                    yield pack(parts)

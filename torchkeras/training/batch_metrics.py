@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torchkeras.generations import choose
 from torchkeras.losses.weighting import rule_for, weighted_mean
+from torchkeras.metrics import Mean
 
 
-class BatchMean:
+class BatchMean(Mean):
     """A metric function whose batch values are averaged over the epoch.
 
     Args:
@@ -22,32 +24,29 @@ class BatchMean:
     """
 
     def __init__(self, function: Callable[..., Any], name: str) -> None:
-        self.function, self.name = function, name
+        super().__init__(name=name)
+        self.function = function
         self.rule = rule_for()
-        self.total: Tensor | None = None
-        self.samples = 0
+        self.masked: bool = choose("metric.masked")
         self.last: Tensor | None = None
 
-    def update_state(self, y_true: Any, y_pred: Tensor, sample_weight: Any = None, mask: Tensor | None = None) -> None:
-        """Add a batch."""
-        with torch.no_grad():
-            values = torch.as_tensor(self.function(y_true, y_pred))
-            self.last = weighted_mean(values.to(torch.float32) if not values.is_floating_point() else values, sample_weight, mask, self.rule)
-            if self.total is None:
-                self.total = torch.zeros_like(self.last, dtype=torch.float64)
-            self.total.add_(self.last, alpha=y_pred.shape[0])
-        self.samples += y_pred.shape[0]
+    def update_state(self, y_true: Any, y_pred: Tensor, sample_weight: Any = None, mask: Tensor | None = None) -> None:  # type: ignore[override]
+        """Add a batch.
 
-    def result(self) -> Tensor:
-        """The average so far."""
-        return torch.zeros(()) if self.total is None else self.total / max(self.samples, 1)
+        Args:
+            y_true: Targets.
+            y_pred: Predictions.
+            sample_weight: Weights of the samples or steps.
+            mask: True where a step counts.
+        """
+        values = torch.as_tensor(self.function(y_true, y_pred))
+        if not values.is_floating_point():
+            values = values.to(torch.float32)
+        last = weighted_mean(values, sample_weight, mask, self.rule) if self.masked else values.mean()
+        count = y_pred.shape[0]
+        self.__dict__["last"] = last  # past nn.Module, which would look whether it is a module
+        self.accumulate(last, count, count)
 
     def batch_value(self) -> Tensor:
         """The value of the last batch."""
         return torch.zeros(()) if self.last is None else self.last
-
-    def reset_state(self) -> None:
-        """Forget every batch."""
-        if self.total is not None:
-            self.total.zero_()
-        self.samples = 0

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from torchkeras.losses import function_name
-from torchkeras.training.arrays import flatten
+from torchkeras.training.tensors import flatten, several
 
 
 def check_lengths(named: Sequence[tuple[str, Any]]) -> int:
@@ -18,7 +18,7 @@ def check_lengths(named: Sequence[tuple[str, Any]]) -> int:
     Raises:
         ValueError: lengths differ, or there is nothing.
     """
-    lengths = [(name, leaf.shape[0] if leaf.dim() else 0) for name, value in named for leaf in flatten(value)]
+    lengths = [(name, leaf.shape[0] if leaf.dim() else 0) for name, value in named for leaf in flatten(value) if leaf is not None]
     if not lengths:
         raise ValueError("There is no data: x is empty.")
     if len({length for _, length in lengths}) > 1:
@@ -146,7 +146,7 @@ def weights_per_output(sample_weight: Any, names: Sequence[str]) -> list[Any]:
         if unknown:
             raise ValueError(f"sample_weight names the outputs {unknown}, but the model's outputs are {list(names)}.")
         return [sample_weight.get(name) for name in names]
-    if isinstance(sample_weight, (list, tuple)) and any(part is None or hasattr(part, "shape") for part in sample_weight):
+    if isinstance(sample_weight, (list, tuple)) and (several(sample_weight) or all(part is None for part in sample_weight)):
         if len(sample_weight) != len(names):
             raise ValueError(f"sample_weight has {len(sample_weight)} entries, but the model has {len(names)} outputs: {list(names)}.")
         return list(sample_weight)
@@ -155,15 +155,48 @@ def weights_per_output(sample_weight: Any, names: Sequence[str]) -> list[Any]:
     return [sample_weight]
 
 
-def check_weights(weights: Sequence[Tensor | None], targets: Sequence[Any], names: Sequence[str]) -> None:
-    """Compare sample weights with targets.
+def modes_per_output(modes: Any, names: Sequence[str]) -> list[Any]:
+    """`sample_weight_mode` for each output, from one for all, a list, or a dict by output name.
 
     Raises:
-        ValueError: another length, or more axes than the targets.
+        ValueError: a mode that is not `None` or "temporal", or for an output that there is not.
     """
-    for weight, target, name in zip(weights, targets, names, strict=True):
+    if isinstance(modes, Mapping):
+        unknown = [name for name in modes if name not in names]
+        if unknown:
+            raise ValueError(f"sample_weight_mode names the outputs {unknown}, but the model's outputs are {list(names)}.")
+        found = [modes.get(name) for name in names]
+    elif isinstance(modes, (list, tuple)):
+        if len(modes) != len(names):
+            raise ValueError(f"sample_weight_mode has {len(modes)} entries, but the model has {len(names)} outputs: {list(names)}.")
+        found = list(modes)
+    else:
+        found = [modes for _ in names]
+    wrong = [mode for mode in found if mode not in (None, "temporal", "samplewise")]
+    if wrong:
+        raise ValueError(f"sample_weight_mode must be None or 'temporal', but got {wrong[0]!r}.")
+    return found
+
+
+def check_weights(weights: Sequence[Tensor | None], targets: Sequence[Any], names: Sequence[str], modes: Any = None) -> None:
+    """Compare sample weights with targets.
+
+    Args:
+        weights, targets: For each output.
+        names: Names of the outputs.
+        modes: `sample_weight_mode` of `compile`: "temporal" asks for one weight a time step.
+
+    Raises:
+        ValueError: another length, more axes than the targets, or weights that are not what the mode asks for.
+    """
+    for weight, target, name, mode in zip(weights, targets, names, modes_per_output(modes, names), strict=True):
         if weight is None or target is None:
             continue
+        if mode == "temporal" and weight.dim() != 2:
+            raise ValueError(
+                f"Found a sample_weight array for output '{name}' with shape {tuple(weight.shape)}. sample_weight_mode='temporal' needs one weight "
+                "a time step: (samples, steps)."
+            )
         if weight.dim() == 0 or weight.shape[0] != target.shape[0]:
             raise ValueError(f"sample_weight for output '{name}' has the shape {tuple(weight.shape)}, but there are {target.shape[0]} samples.")
         if weight.dim() > max(target.dim(), 1) or tuple(weight.shape) != tuple(target.shape[: weight.dim()]):

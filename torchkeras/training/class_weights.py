@@ -18,7 +18,7 @@ def class_ids(target: Tensor) -> Tensor:
     return target.reshape(target.shape[0], -1)[:, 0].round().long()
 
 
-def weights_of_classes(target: Tensor, class_weight: Mapping[int, float], output: str, classes: int | None) -> Tensor:
+def weights_of_classes(target: Tensor, class_weight: Mapping[int, float], output: str, classes: int | None, *, whole: bool = True) -> Tensor:
     """A weight for each sample by its class.
 
     Args:
@@ -26,6 +26,8 @@ def weights_of_classes(target: Tensor, class_weight: Mapping[int, float], output
         class_weight: Weight of each class id.
         output: The output's name, for messages.
         classes: How many classes the output has, where known.
+        whole: Whether this is all of the data; a batch on an accelerator is not looked at, since that would wait for it. A class without
+            a weight then makes its samples' loss NaN.
 
     Raises:
         ValueError: targets of more than two axes, a class without a weight, or a weight for a class that cannot be.
@@ -39,18 +41,25 @@ def weights_of_classes(target: Tensor, class_weight: Mapping[int, float], output
     if impossible:
         raise ValueError(f"class_weight has weights for the classes {impossible}, but output '{output}' has the classes 0 to {(classes or 0) - 1}.")
     ids = class_ids(target)
-    present = torch.unique(ids).tolist()
-    missing = [label for label in present if label not in given]
-    if missing:
-        raise ValueError(f"`class_weight` must contain all classes in the data. Output '{output}' has the classes {missing} too.")
-    table = torch.ones(max(max(given), *present) + 1)
+    size = max(max(given, default=0), (classes or 0) - 1) + 2  # the last place is for ids beyond
+    table = torch.full((size,), float("nan"))
     for label, weight in given.items():
         table[label] = weight
-    return table.to(ids.device)[ids]
+    weights = table.to(ids.device)[ids.clamp(-1, size - 1)]
+    if (whole or ids.device.type == "cpu") and bool(weights.isnan().any()):
+        missing = [label for label in torch.unique(ids).tolist() if label not in given]
+        raise ValueError(f"`class_weight` must contain all classes in the data. Output '{output}' has the classes {missing} too.")
+    return weights
 
 
 def combine(
-    targets: Sequence[Tensor | None], sample_weights: Sequence[Tensor | None], class_weight: Any, names: Sequence[str], classes: Sequence[int | None]
+    targets: Sequence[Tensor | None],
+    sample_weights: Sequence[Tensor | None],
+    class_weight: Any,
+    names: Sequence[str],
+    classes: Sequence[int | None],
+    *,
+    whole: bool = True,
 ) -> list[Tensor | None]:
     """Sample weights with the class weights in them, for each output.
 
@@ -61,6 +70,7 @@ def combine(
         class_weight: {id: weight} for all outputs, or {output name: {id: weight}}, or a list.
         names: Names of the outputs.
         classes: Number of classes of each output, where known.
+        whole: Whether this is all of the data, see `weights_of_classes`.
     """
     chosen = _per_output(class_weight, names)
     product = generations.choose("loss.class_and_sample_weight") == "product"
@@ -69,7 +79,7 @@ def combine(
         if mine is None or target is None or (weight is not None and not product):
             combined.append(weight)
             continue
-        by_class = weights_of_classes(target, mine, name, count)
+        by_class = weights_of_classes(target, mine, name, count, whole=whole)
         if weight is None:
             combined.append(by_class)
         else:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchkeras import generations, metrics
 from torchkeras.losses import Objective
+from torchkeras.metrics import Mean
 from torchkeras.registry import nearest
 from torchkeras.training.batch_metrics import BatchMean
 
@@ -34,7 +36,9 @@ def per_output(given: Any, names: Sequence[str], what: str, *, nested: bool = Fa
     if nested:
         if not isinstance(given, (list, tuple)):
             given = [given] if given is not None else []
-        if any(isinstance(part, (list, tuple)) for part in given) and len(given) == len(names):
+        if any(isinstance(part, (list, tuple)) for part in given):
+            if len(given) != len(names):
+                raise ValueError(f"compile got {len(given)} lists in {what}, but the model has {len(names)} outputs: {list(names)}.")
             return list(given)
         return [list(given) for _ in names]
     if isinstance(given, (list, tuple)):
@@ -42,6 +46,25 @@ def per_output(given: Any, names: Sequence[str], what: str, *, nested: bool = Fa
             raise ValueError(f"compile got {len(given)} entries in {what}, but the model has {len(names)} outputs: {list(names)}.")
         return list(given)
     return [given for _ in names]
+
+
+def as_list(structure: Any, names: Sequence[str]) -> list[Any]:
+    """One entry for each output, from a tensor, a list, a dict by output name, or nothing."""
+    if isinstance(structure, Tensor):
+        return [structure]
+    if isinstance(structure, Mapping):
+        return [structure.get(name) for name in names]
+    if structure is None:
+        return [None] * len(names)
+    return list(structure)
+
+
+class Watched(NamedTuple):
+    """A metric of one output."""
+
+    label: str  # in logs
+    metric: Any
+    weighted: bool  # whether sample weights enter
 
 
 class Compiled:
@@ -61,83 +84,86 @@ class Compiled:
     def __init__(self, loss: Any, metrics: Any, loss_weights: Any, weighted_metrics: Any, names: Sequence[str]) -> None:
         self.names = list(names)
         self.objectives = [None if entry is None else Objective(entry) for entry in per_output(loss, names, "loss")]
+        self.needs_targets = any(objective is not None for objective in self.objectives)
         weights = per_output(loss_weights, names, "loss_weights") if loss_weights is not None else [None] * len(self.names)
         self.loss_weights = [1.0 if weight is None else float(weight) for weight in weights]
-        self.metric_choices = per_output(metrics, names, "metrics", nested=True)
-        self.weighted_choices = per_output(weighted_metrics, names, "weighted_metrics", nested=True)
+        self.metric_choices = [_as_choices(entry) for entry in per_output(metrics, names, "metrics", nested=True)]
+        self.weighted_choices = [_as_choices(entry) for entry in per_output(weighted_metrics, names, "weighted_metrics", nested=True)]
         self._check_metric_names()
-        self.metrics: list[list[tuple[str, Any, bool]]] | None = None  # for each output: (name in logs, metric, weighted)
+        self.metrics: list[list[Watched]] | None = None  # for each output
+        self.plain = False  # whether the model gives its one output as a tensor
         self.running = generations.choose("logs.batch") == "running"
-        self.total: Tensor | None = None
-        self.totals: list[Tensor | None] = [None] * len(self.names)
-        self.samples = 0
-        self.last: Tensor | None = None
+        self.loss_mean = Mean(name="loss")
+        several = len(self.names) > 1
+        self.part_means = [
+            Mean(name=f"{name}_loss") if several and objective is not None else None
+            for name, objective in zip(self.names, self.objectives, strict=True)
+        ]
+        self.extras: dict[str, Any] = {}  # what layers report, by name
+        self.last: Tensor | None = None  # the loss of the last batch, and its parts
+        self.parts: list[Tensor | None] = []
+        self.own_logs: dict[str, Any] | None = None  # what a user's own step gave last
 
     def _check_metric_names(self) -> None:
         for choices in (*self.metric_choices, *self.weighted_choices):
-            for choice in choices or []:
-                if isinstance(choice, str) and choice not in ("accuracy", "acc", "crossentropy", "ce"):
-                    metrics.get(choice)
+            for choice in choices:
+                metrics.check(choice)
 
-    def resolve(self, y_true: Sequence[Any], y_pred: Sequence[Tensor]) -> None:
-        """Settle what "accuracy" means, once the outputs and targets have been seen."""
-        self.metrics = []
-        taken: set[str] = set()
+    def resolve(self, target_shapes: Sequence[Any], output_shapes: Sequence[Any]) -> None:
+        """Settle what "accuracy" means, once the shapes of outputs and targets are known.
+
+        Args:
+            target_shapes: With the batch axis; `None` for an output without targets, which then has no metrics.
+            output_shapes: With the batch axis.
+        """
+        found: list[list[Watched]] = []
+        taken = {"loss"} | {mean.name for mean in self.part_means if mean is not None}
+        used: set[int] = set()
+        prefix = generations.choose("metric.weighted_prefix")
         for number, name in enumerate(self.names):
-            found: list[tuple[str, Any, bool]] = []
+            mine: list[Watched] = []
             for choices, weighted in ((self.metric_choices[number], False), (self.weighted_choices[number], True)):
-                for choice in choices if isinstance(choices, (list, tuple)) else [choices] if choices is not None else []:
-                    if choice is None or y_true[number] is None:
-                        continue
-                    objective = self.objectives[number]
-                    label, metric = metrics.resolve(
-                        choice, tuple(y_pred[number].shape), tuple(y_true[number].shape), None if objective is None else objective.loss
-                    )
+                for choice in choices if target_shapes[number] is not None else []:
+                    if id(choice) in used and hasattr(choice, "update_state"):
+                        choice = copy.deepcopy(choice)  # each output has its own
+                    used.add(id(choice))
+                    label, metric = metrics.resolve(choice, output_shapes[number], target_shapes[number], self.objectives[number])
                     if not hasattr(metric, "update_state"):
                         metric = BatchMean(metric, label)
+                    label = f"{prefix}{label}" if weighted else label
                     label = f"{name}_{label}" if len(self.names) > 1 else label
-                    found.append((_numbered(label, taken), metric, weighted))
-            self.metrics.append(found)
+                    mine.append(Watched(_numbered(label, taken), metric, weighted))
+            found.append(mine)
+        self.metrics = found
 
     # -- a batch
 
-    def loss(self, y_true: Sequence[Any], y_pred: Sequence[Tensor], sample_weight: Sequence[Any]) -> Tensor:
-        """The weighted sum of the outputs' losses, differentiable; each is remembered for the logs."""
+    def loss(self, y_true: Sequence[Any], y_pred: Sequence[Tensor], sample_weight: Sequence[Any]) -> Tensor | None:
+        """The weighted sum of the outputs' losses, differentiable; `None` where no output has one. Each is remembered for the logs."""
         total: Tensor | None = None
-        self._parts: list[Tensor | None] = []
-        for objective, weight, true, pred, sample in zip(self.objectives, self.loss_weights, y_true, y_pred, sample_weight, strict=True):
+        parts: list[Tensor | None] = []
+        for objective, factor, true, pred, sample in zip(self.objectives, self.loss_weights, y_true, y_pred, sample_weight, strict=True):
             if objective is None or true is None:
-                self._parts.append(None)
+                parts.append(None)
                 continue
             part = objective(true, pred, sample, getattr(pred, "_keras_mask", None))
-            if part.dim():
-                part = part.mean()
-            self._parts.append(part)
-            part = part if weight == 1.0 else part * weight
+            parts.append(part)
+            part = part if factor == 1.0 else part * factor
             total = part if total is None else total + part
-        if total is None:
-            total = torch.zeros((), device=y_pred[0].device, requires_grad=True)
+        self.parts = parts
         return total
 
-    def update(self, total: Tensor, y_true: Sequence[Any], y_pred: Sequence[Tensor], sample_weight: Sequence[Any]) -> None:
-        """Add a batch to the running values; no device is waited for."""
+    def update(self, loss: Tensor, y_true: Sequence[Any], y_pred: Sequence[Tensor], sample_weight: Sequence[Any]) -> None:
+        """Add a batch to the running values; no device is waited for. Gradients must be switched off."""
         count = y_pred[0].shape[0]
-        total = total.detach()
-        self.last = total
-        if self.total is None:
-            self._start(total)
-        self.total.add_(total, alpha=count)  # type: ignore[union-attr]
-        self.samples += count
-        if len(self.names) > 1:
-            for number, part in enumerate(self._parts):
-                if part is not None:
-                    self.totals[number].add_(part.detach(), alpha=count)  # type: ignore[union-attr]
-        if self.metrics is None:
-            self.resolve(y_true, y_pred)
-        for found, true, pred, sample in zip(self.metrics or [], y_true, y_pred, sample_weight, strict=True):
+        self.last = loss
+        add_loss(self.loss_mean, loss, count)
+        for mean, part in zip(self.part_means, self.parts, strict=False):
+            if mean is not None and part is not None:
+                add_loss(mean, part, count)
+        for found, true, pred, sample in zip(self.metrics or (), y_true, y_pred, sample_weight, strict=True):
             if found:
                 mask = getattr(pred, "_keras_mask", None)
-                pred = pred.detach()
                 for _, metric, weighted in found:
                     weight = sample if weighted else None
                     if isinstance(metric, BatchMean):
@@ -145,63 +171,70 @@ class Compiled:
                     else:
                         metric.update_state(true, pred, _metric_weight(weight, mask))
 
-    def _start(self, like: Tensor) -> None:
-        self.total = torch.zeros_like(like, dtype=torch.float64 if like.device.type != "mps" else torch.float32)
-        self.totals = [torch.zeros_like(self.total) for _ in self.names]
+    def report(self, name: str, value: Tensor) -> None:
+        """Add what a layer reports by `add_metric`."""
+        if name not in self.extras:
+            self.extras[name] = Mean(name=name)
+        self.extras[name].update_state(value)
 
     # -- the epoch
 
+    def objects(self) -> list[Any]:
+        """All metric objects, those of losses first."""
+        watched = [metric for found in self.metrics or () for _, metric, _ in found]
+        return [self.loss_mean, *(mean for mean in self.part_means if mean is not None), *watched, *self.extras.values()]
+
     def reset(self) -> None:
         """Start the running values anew."""
-        if self.total is not None:
-            self.total.zero_()
-            for part in self.totals:
-                if part is not None:
-                    part.zero_()
-        self.samples = 0
-        for found in self.metrics or []:
-            for _, metric, _ in found:
-                metric.reset_state()
+        for metric in self.objects():
+            metric.reset_states()
+        self.own_logs = None
+
+    def _labelled(self) -> Iterable[tuple[str, Any]]:
+        yield "loss", self.loss_mean
+        for mean in self.part_means:
+            if mean is not None:
+                yield mean.name, mean
+        for found in self.metrics or ():
+            for label, metric, _ in found:
+                yield label, metric
+        yield from self.extras.items()
 
     def log_names(self) -> list[str]:
         """Names in the order of the logs."""
-        several = len(self.names) > 1
-        names = ["loss"] + ([f"{name}_loss" for name, objective in zip(self.names, self.objectives, strict=True) if objective] if several else [])
-        return names + [label for found in self.metrics or [] for label, _, _ in found]
+        return list(self.own_logs) if self.own_logs is not None else [label for label, _ in self._labelled()]
 
     def values(self) -> dict[str, Any]:
         """The means over the epoch so far, as tensors."""
-        values: dict[str, Any] = {}
-        if self.total is not None:
-            count = max(self.samples, 1)
-            values["loss"] = self.total / count
-            if len(self.names) > 1:
-                for name, objective, part in zip(self.names, self.objectives, self.totals, strict=True):
-                    if objective is not None and part is not None:
-                        values[f"{name}_loss"] = part / count
-        for found in self.metrics or []:
-            for label, metric, _ in found:
-                values[label] = metric.result()
-        return values
+        if self.own_logs is not None:
+            return dict(self.own_logs)
+        return {label: metric.result() for label, metric in self._labelled()}
 
     def batch_values(self) -> dict[str, Any]:
         """What callbacks see after a batch: its own values (Keras 1 and 2) or the running means (tf.keras), as tensors."""
-        if self.running:
+        if self.running or self.own_logs is not None:
             return self.values()
         values: dict[str, Any] = {"loss": self.last}
-        if len(self.names) > 1:
-            values.update({f"{name}_loss": part for name, part in zip(self.names, self._parts, strict=True) if part is not None})
-        for found in self.metrics or []:
-            for label, metric, _ in found:
+        values.update({mean.name: part for mean, part in zip(self.part_means, self.parts, strict=False) if mean is not None and part is not None})
+        for label, metric in self._labelled():
+            if label not in values:
                 values[label] = metric.batch_value() if isinstance(metric, BatchMean) else metric.result()
         return values
 
     def to(self, device: torch.device) -> None:
-        """Move metrics that are modules."""
-        for found in self.metrics or []:
-            for _, metric, _ in found:
-                if isinstance(metric, nn.Module):
-                    metric.to(device)
+        """Move the running values to a device."""
+        for metric in self.objects():
+            metric.to(device)
+
+
+def add_loss(mean: Mean, loss: Tensor, count: int) -> None:
+    """Add a batch's loss to a mean over samples, in one kernel where it is a scalar."""
+    loss = loss.detach()
+    mean.accumulate(loss if loss.dim() == 0 else loss.mean(), count, count)
+
+
+def _as_choices(entry: Any) -> list[Any]:
+    return [choice for choice in (entry if isinstance(entry, (list, tuple)) else [entry]) if choice is not None]
 
 
 def _numbered(label: str, taken: set[str]) -> str:

@@ -1,102 +1,159 @@
-"""One batch of training, evaluation and prediction."""
+"""One batch of training, evaluation and prediction: closures with everything resolved before the first batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
-from torchkeras.training.compiled import Compiled
+from torchkeras import activations
+from torchkeras.training.compiled import Compiled, as_list
+from torchkeras.training.extras import Extras, plus
 
 if TYPE_CHECKING:
-    from torchkeras.training.trainer import Trainer
+    from torchkeras.training.compiling import Compiling
 
 Step = Callable[[Any, Any], Any]
+Forward = Callable[[Any, Any, Any], tuple[Any, Tensor]]
+Record = Callable[[Tensor, Any, Any, Any], None]
+
+_set_recording = torch._C._set_grad_enabled  # a tenth of what torch.no_grad() costs
 
 
-def _as_list(structure: Any, names: list[str]) -> list[Any]:
-    if isinstance(structure, Tensor):
-        return [structure]
-    if isinstance(structure, Mapping):
-        return [structure.get(name) for name in names]
-    if structure is None:
-        return [None] * len(names)
-    return list(structure)
+def loss_function(compiled: Compiled) -> Callable[[Any, Any, Any], Tensor | None]:
+    """The compiled loss of (targets, outputs, weights) in the form in which batches and models give them."""
+    names, objectives = compiled.names, compiled.objectives
+    if compiled.plain and len(names) == 1 and objectives[0] is not None and compiled.loss_weights[0] == 1.0:
+        objective = objectives[0]
+
+        def single(y: Any, y_pred: Tensor, weight: Any) -> Tensor | None:
+            return objective(y, y_pred, weight, getattr(y_pred, "_keras_mask", None)) if y is not None else None
+
+        return single
+
+    def several(y: Any, y_pred: Any, weight: Any) -> Tensor | None:
+        return compiled.loss(as_list(y, names), as_list(y_pred, names), as_list(weight, names))
+
+    return several
 
 
-def extra_losses(model: Trainer) -> Callable[[], Tensor | None]:
-    """A function that sums what the loss has beside the compiled one: regularizers, activity regularizers, `add_loss`."""
-    trained = model._trained
-    assert trained is not None
+def forward_function(model: Compiling, compiled: Compiled, extras: Extras, penalty: Callable[[], Tensor | None]) -> Forward:
+    """The function from a batch to the outputs and the whole loss."""
+    loss_of = loss_function(compiled)
+    if not extras:
 
-    def total() -> Tensor | None:
-        found = trained.penalty() if trained.regularizers else None
-        for layer in layers:
-            for part in (*layer._call_losses, *(loss() for loss in layer._callable_losses)):
-                part = part if part.dim() == 0 else part.mean()
-                found = part if found is None else found + part
-        return found
+        def plain(x: Any, y: Any, weight: Any) -> tuple[Any, Tensor]:
+            y_pred = model(x)
+            loss = loss_of(y, y_pred, weight)
+            return y_pred, loss if loss is not None else _no_loss(y_pred)
 
-    layers = list(model.sublayers())
-    return total
+        return plain
 
-
-def make_train_step(model: Trainer, compiled: Compiled) -> Step:
-    """The function that trains on one batch: forward, loss, backward, update; it waits for nothing."""
-    optimizer, names = model.optimizer, compiled.names
-    trained = model._trained
-    assert trained is not None
-    extra = extra_losses(model)
-    trains = bool(trained.parameters)
-    if trains:
-        optimizer.zero_grad(set_to_none=True)
-
-    def step(engine: Any, batch: Any) -> dict[str, Any]:
-        x, y, sample_weight = batch
+    def forward(x: Any, y: Any, weight: Any) -> tuple[Any, Tensor]:
+        extras.clear()
         y_pred = model(x)
-        true, pred, weight = _as_list(y, names), _as_list(y_pred, names), _as_list(sample_weight, names)
-        loss = compiled.loss(true, pred, weight)
-        more = extra()
-        if more is not None:
-            loss = loss + more
-        if trains:
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        if trained.constraints:
-            trained.apply_constraints()
-        compiled.update(loss, true, pred, weight)
-        return {"y_pred": y_pred, "y": y, "loss": loss}
+        loss = plus(plus(loss_of(y, y_pred, weight), extras.of_calls()), penalty())
+        return y_pred, loss if loss is not None else _no_loss(y_pred)
 
-    return step
+    return forward
 
 
-def make_test_step(model: Trainer, compiled: Compiled) -> Step:
-    """The function that evaluates one batch."""
+def _no_loss(y_pred: Any) -> Tensor:
+    first = as_list(y_pred, list(y_pred) if isinstance(y_pred, dict) else ())[0]
+    return torch.zeros((), device=first.device, requires_grad=first.requires_grad)
+
+
+def record_function(compiled: Compiled, extras: Extras) -> Record:
+    """The function that adds a batch to the running values; it waits for nothing. Gradients must be switched off."""
     names = compiled.names
-    extra = extra_losses(model)
+    accumulate = compiled.loss_mean.accumulate
+    reports = bool(extras.layers)
+    watched = [one for found in compiled.metrics or () for one in found]
+    updates = [metric.update_state for _, metric, _ in watched]
+
+    def plain(loss: Tensor, y: Any, y_pred: Tensor, weight: Any) -> None:
+        if weight is not None or loss.dim() or getattr(y_pred, "_keras_mask", None) is not None:
+            general(loss, y, y_pred, weight)
+            return
+        count = y_pred.shape[0]
+        compiled.last = loss
+        accumulate(loss, count, count)
+        for update in updates:
+            update(y, y_pred)
+        if reports:
+            extras.report(compiled)
+
+    def general(loss: Tensor, y: Any, y_pred: Any, weight: Any) -> None:
+        compiled.update(loss, as_list(y, names), as_list(y_pred, names), as_list(weight, names))
+        if reports:
+            extras.report(compiled)
+
+    return plain if compiled.plain and len(names) == 1 else general
+
+
+def make_train_step(model: Compiling, compiled: Compiled) -> Step:
+    """The function that trains on one batch: forward, loss, backward, update; it waits for nothing."""
+    trained, optimizer = model._trained, model.optimizer
+    assert trained is not None
+    extras = Extras(model, trained)
+    forward = forward_function(model, compiled, extras, extras.of_weights)
+    record = record_function(compiled, extras)
+    parameters = trained.parameters
+    optimizer_step = optimizer.step if parameters else None
+    constrain = trained.apply_constraints if trained.constraints else None
+    for parameter in parameters:
+        parameter.grad = None
 
     def step(engine: Any, batch: Any) -> dict[str, Any]:
-        x, y, sample_weight = batch
-        y_pred = model(x)
-        true, pred, weight = _as_list(y, names), _as_list(y_pred, names), _as_list(sample_weight, names)
-        loss = compiled.loss(true, pred, weight)
-        more = extra()
-        if more is not None:
-            loss = loss + more
-        compiled.update(loss, true, pred, weight)
+        x, y, weight = batch
+        y_pred, loss = forward(x, y, weight)
+        if optimizer_step is not None:
+            (loss if loss.dim() == 0 else loss.sum()).backward()
+        _set_recording(False)
+        try:
+            if optimizer_step is not None:
+                optimizer_step()
+                for parameter in parameters:
+                    parameter.grad = None
+                if constrain is not None:
+                    constrain()
+            loss = loss.detach()
+            record(loss, y, y_pred, weight)
+        finally:
+            _set_recording(True)
         return {"y_pred": y_pred, "y": y, "loss": loss}
 
     return step
 
 
-def make_predict_step(model: Trainer, outputs: list[Any]) -> Step:
-    """The function that predicts one batch and keeps its outputs."""
+def make_test_step(model: Compiling, compiled: Compiled) -> Step:
+    """The function that evaluates one batch. Made anew for each evaluation: the penalty of the weights is worked out once."""
+    trained = model._trained
+    assert trained is not None
+    extras = Extras(model, trained)
+    with torch.no_grad():
+        penalty = extras.of_weights()
+    forward = forward_function(model, compiled, extras, lambda: penalty)
+    record = record_function(compiled, extras)
+
+    def step(engine: Any, batch: Any) -> dict[str, Any]:
+        x, y, weight = batch
+        with activations.leaving_logits():
+            y_pred, loss = forward(x, y, weight)
+            record(loss, y, y_pred, weight)
+        return {"y_pred": y_pred, "y": y, "loss": loss}
+
+    return step
+
+
+def make_predict_step(model: Compiling, keep: Callable[[Any], Any]) -> Step:
+    """The function that predicts one batch and hands its outputs to `keep`."""
 
     def step(engine: Any, batch: Any) -> Any:
         output = model(batch[0])
-        outputs.append(output)
+        keep(output)
         return output
 
     return step

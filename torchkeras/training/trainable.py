@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from torchkeras.generations import choose
 from torchkeras.layers.base import Layer
+from torchkeras.layers.embeddings import Embedding
 from torchkeras.layers.weights import WeightSpec
 
 if TYPE_CHECKING:
-    from torchkeras.training.trainer import Trainer
-
-# the compiled model whose choice of trained weights the parameters show now
-_last_owner: list[int] = [0]
+    from torchkeras.training.compiling import Compiling
 
 
 class Trainable:
@@ -28,12 +29,14 @@ class Trainable:
         model: A built model.
     """
 
-    def __init__(self, model: Trainer) -> None:
+    def __init__(self, model: Compiling) -> None:
         self.parameters = trained_parameters(model)
         self._ids = {id(parameter) for parameter in self.parameters}
         self.constraints: list[tuple[Layer, WeightSpec]] = []
         self.regularizers: list[tuple[Layer, WeightSpec]] = []
         self.bound = False
+        self.warns: bool = choose("trainable.warns")
+        self.flags = [(layer, layer._trainable) for layer in model.sublayers()]
         for layer in model.sublayers():
             for spec in layer._weight_specs.values():
                 if spec.constraint is not None and id(getattr(layer, spec.attribute)) in self._ids:
@@ -41,7 +44,7 @@ class Trainable:
                 if spec.regularizer is not None:
                     self.regularizers.append((layer, spec))
 
-    def bind(self, model: Trainer) -> None:
+    def bind(self, model: Compiling) -> None:
         """Give the optimizer its parameters, once, and let just them collect gradients."""
         optimizer = model.optimizer
         if not self.bound and self.parameters:
@@ -51,11 +54,44 @@ class Trainable:
                 # views tell the optimizer Keras' layouts; it trains the parameters behind them
                 named = [(names.get(id(part), f"p{number}"), views.get(id(part), part)) for number, part in enumerate(self.parameters)]
                 model.optimizer = optimizer.bind(named)
+            self._choose_sparse(model)
             self.bound = True
         for parameter in model.parameters():
             wanted = id(parameter) in self._ids
             if parameter.requires_grad is not wanted:
                 parameter.requires_grad_(wanted)
+
+    def _choose_sparse(self, model: Compiling) -> None:
+        """Sparse gradients for the tables of embeddings, where the optimizer moves them otherwise than dense ones."""
+        differs = getattr(model.optimizer, "sparse_differs", None)
+        wanted = choose("optimizer.sparse_embeddings") and differs is not None and differs()
+        for layer in model.sublayers():
+            if isinstance(layer, Embedding) and (wanted or layer.__dict__.get("_sparse_by_compile")):
+                layer.sparse_gradients = bool(wanted and id(layer.weight) in self._ids)
+                layer.__dict__["_sparse_by_compile"] = True
+
+    @contextmanager
+    def respected(self, model: Compiling) -> Iterator[None]:
+        """Inside, `trainable` of every layer is what it was at compile.
+
+        Source: tf.keras 2.4.0 `RespectCompiledTrainableState`; Keras 2.2.4 warns where it was changed.
+        """
+        changed = [(layer, layer._trainable, then) for layer, then in self.flags if layer._trainable is not then]
+        if changed and self.warns:
+            self.warns = False
+            if len(trained_parameters(model)) != len(self.parameters):
+                warnings.warn(
+                    f"Discrepancy between trainable weights and collected trainable weights of model '{model.name}': what is trained was fixed by "
+                    "compile(). Call compile() again for a change of `trainable` to take effect.",
+                    stacklevel=3,
+                )
+        for layer, _, then in changed:
+            layer._trainable = then
+        try:
+            yield
+        finally:
+            for layer, now, _ in changed:
+                layer._trainable = now
 
     def apply_constraints(self) -> None:
         """Put every constrained weight where its constraint wants it."""

@@ -1,0 +1,237 @@
+"""`compile`, and what has to be made ready before the first batch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import torch
+
+from torchkeras import generations, optimizers
+from torchkeras.graph.network import Network
+from torchkeras.layers.base import Layer
+from torchkeras.training import checks
+from torchkeras.training.batches import Batch, on_device
+from torchkeras.training.compiled import Compiled, as_list
+from torchkeras.training.engines import Engines
+from torchkeras.training.placing import Placed
+from torchkeras.training.standardize import Door
+from torchkeras.training.steps import Step, make_test_step, make_train_step
+from torchkeras.training.tensors import flatten, map_leaves
+from torchkeras.training.trainable import Trainable
+
+if TYPE_CHECKING:
+    from ignite.engine import Engine
+
+F = TypeVar("F", bound=Callable[..., Any])
+_KERAS2 = ("optimizer", "loss", "metrics", "loss_weights", "sample_weight_mode", "weighted_metrics", "target_tensors")
+
+
+def _positional(compile: F) -> F:
+    """Decorator: positional arguments in the order of the chosen release; the signature shows that of tf.keras."""
+
+    @functools.wraps(compile)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if len(args) > 4 and generations.choose("callbacks.positional") == "keras2":
+            if len(args) > len(_KERAS2):
+                raise TypeError(f"compile takes at most {len(_KERAS2)} positional arguments {_KERAS2}, but got {len(args)}.")
+            kwargs = {**dict(zip(_KERAS2[4:], args[4:], strict=False)), **kwargs}
+            args = args[:4]
+        return compile(self, *args, **kwargs)
+
+    return cast(F, wrapper)
+
+
+class Compiling(Placed):
+    """A network that can be compiled, built for data, and bound to its optimizer."""
+
+    optimizer: Any
+    history: Any = None
+    stop_training: bool = False
+    _compiled: Compiled | None = None
+    _compile_arguments: dict[str, Any] | None = None
+    _trained: Trainable | None = None
+    _sample_weight_modes: Any = None
+
+    @_positional
+    def compile(  # type: ignore[override]
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Any = None,
+        loss_weights: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool | None = None,
+        *,
+        sample_weight_mode: Any = None,
+        target_tensors: Any = None,
+        device: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Say how to train. Weights stay as they are; what is trainable now is what will be trained.
+
+        Args:
+            optimizer: Name, config, Keras optimizer, torch optimizer or torch.optim class.
+            loss: Name, function of (y_true, y_pred), loss object or torch loss module; for several outputs a list or dict.
+            metrics: List of names, functions or metric objects; for several outputs a list of lists or a dict.
+            loss_weights: Factors of the outputs' losses, list or dict.
+            weighted_metrics: Metrics that sample weights enter.
+            run_eagerly: Accepted for Keras' sake: everything runs eagerly.
+            sample_weight_mode: "temporal" where sample weights are given for each time step; for several outputs a list or dict.
+            target_tensors: Refused: targets come with the data.
+            device: Where to train; `None`: CUDA where there is one, else the CPU.
+
+        Raises:
+            ValueError: an unknown optimizer, loss or metric.
+        """
+        _refuse(target_tensors, kwargs)
+        chosen = optimizers.get(optimizer)
+        names = self.output_names if self._record_ is not None else None
+        arguments = {"loss": loss, "metrics": metrics, "loss_weights": loss_weights, "weighted_metrics": weighted_metrics}
+        compiled = Compiled(**arguments, names=names) if names else None  # type: ignore[arg-type]
+        if names is None and not isinstance(loss, (list, tuple, Mapping)):
+            Compiled(**arguments, names=["output_1"])  # raises now for what is unknown
+        if names is not None:
+            checks.modes_per_output(sample_weight_mode, names)
+        self._sample_weight_modes = sample_weight_mode
+        self._compiled = compiled
+        self._compile_arguments = arguments
+        self.optimizer = chosen
+        self.loss = loss
+        self._device = torch.device(device) if device is not None else None
+        self.run_eagerly = bool(run_eagerly)
+        self._trained = Trainable(self) if self._is_built_deep() else None
+        if compiled is not None:
+            self._resolve_early(compiled)
+
+    def _resolve_early(self, compiled: Compiled) -> None:
+        """In Keras 1 and 2 the loss tells what "accuracy" means, so that names and metrics are known at once."""
+        compiled.plain = len(compiled.names) == 1
+        if generations.choose("metric.class_mode") == "loss":
+            shapes = self._output_shapes()
+            compiled.resolve([None if one is None else shape for one, shape in zip(compiled.objectives, shapes, strict=True)], shapes)
+
+    def _output_shapes(self) -> list[Any]:
+        record = self._graph()
+        return [record.infos[number].shape for number in record.output_numbers()]
+
+    # -- before the first batch
+
+    def _need_compile(self, who: str) -> None:
+        if self._compile_arguments is None:
+            raise RuntimeError(f"You must compile your model before training/testing. Use `model.compile(optimizer, loss)` before {who}().")
+
+    def _is_built_deep(self) -> bool:
+        return self.built and (self._record_ is not None or all(layer.built for layer in self.sublayers() if layer is not self))
+
+    def _build_for(self, x: Any) -> None:
+        """Make the weights where that was not done, from some samples."""
+        if not self._is_built_deep() and not self._computes_elsewhere():
+            with torch.no_grad(), self.mode(False):
+                self(map_leaves(lambda leaf: leaf[:1], x))
+
+    def _computes_elsewhere(self) -> bool:
+        """Whether the model has no `call` of its own, since its own step does all."""
+        return self._record_ is None and type(self).call is Network.call
+
+    def _ready(self, batch: Batch, who: str) -> Compiled:
+        """Build, place, bind and settle: everything that waits for the first data."""
+        x, y, _ = batch
+        self._build_for(x)
+        self._place()
+        compiled = self._settle(x, y, who)
+        if self._trained is None:
+            self._trained = Trainable(self)
+        return compiled
+
+    def _settle(self, x: Any, y: Any, who: str) -> Compiled:
+        """The compiled losses and metrics; for a model without a graph its outputs are told by one try."""
+        compiled = self._compiled
+        if compiled is None or compiled.metrics is None:
+            names, shapes = self._outputs_of(x)
+            if compiled is None:
+                assert self._compile_arguments is not None
+                compiled = Compiled(**self._compile_arguments, names=names)
+                compiled.plain = (self._record_ is not None and len(names) == 1) or names == ["output_1"]
+                self._compiled = compiled
+                Door(self, who).check_targets(y)
+            targets = as_list(y, compiled.names) if y is not None else [None] * len(names)
+            if y is not None and len(targets) != len(compiled.names):
+                raise ValueError(f"Model '{self.name}' has {len(names)} outputs ({', '.join(names)}), but y has {len(targets)} arrays.")
+            if y is not None or not compiled.needs_targets:
+                compiled.resolve([None if target is None else tuple(target.shape) for target in targets], shapes)
+        compiled.to(self.device)
+        return compiled
+
+    def _outputs_of(self, x: Any) -> tuple[list[str], list[Any]]:
+        """Names and shapes of the outputs."""
+        if self._record_ is not None:
+            return self.output_names, self._output_shapes()
+        if self._computes_elsewhere():
+            return ["output_1"], [(None,)]
+        with torch.no_grad(), self.mode(False):
+            outputs = self(on_device(map_leaves(lambda leaf: leaf[:1], x), self.device))
+        leaves = flatten(outputs)
+        if isinstance(outputs, Mapping):
+            names = list(outputs)
+        else:
+            names = [f"output_{number + 1}" for number in range(len(leaves))]
+        return names, [tuple(leaf.shape) for leaf in leaves]
+
+    def _bind(self) -> None:
+        """Give the optimizer its parameters, and let just those collect gradients that were trainable at compile."""
+        assert self._trained is not None
+        self._trained.bind(self)
+
+    # -- steps
+
+    def _train_step(self) -> Step:
+        self._bind()
+        assert self._compiled is not None
+        return make_train_step(self, self._compiled)
+
+    def _test_step(self) -> Step:
+        assert self._compiled is not None
+        return make_test_step(self, self._compiled)
+
+    def _flush_gradients(self) -> None:
+        """Use gradients that were gathered but not used yet."""
+
+    # -- engines
+
+    @property
+    def _engines(self) -> Engines:
+        return self.__dict__.setdefault("_engine_table", Engines())
+
+    @property
+    def trainer(self) -> Engine:
+        """The Ignite engine that `fit` runs; handlers attached to it stay."""
+        return self._engines.get_or_make("train")
+
+    @property
+    def evaluator(self) -> Engine:
+        """The Ignite engine that `evaluate` and validation run."""
+        return self._engines.get_or_make("test")
+
+    @property
+    def predictor(self) -> Engine:
+        """The Ignite engine that `predict` runs."""
+        return self._engines.get_or_make("predict")
+
+
+def _refuse(target_tensors: Any, others: Mapping[str, Any]) -> None:
+    """Raise for arguments of `compile` that have no meaning here."""
+    if target_tensors is not None:
+        raise ValueError("compile does not take target_tensors: there is no graph to put them into. Give the targets to fit() as y, or yield (x, y).")
+    for name, value in others.items():
+        if name in ("steps_per_execution", "experimental_steps_per_execution"):
+            if value not in (None, 1):
+                raise ValueError(f"compile got {name}={value!r}, but each step runs by itself here, and costs little. Leave it out.")
+        elif name in ("cloning", "experimental_run_tf_function"):
+            continue  # of TensorFlow's way to run a model, which is not here: their results were the same either way
+        else:
+            raise TypeError(f"compile got an unexpected keyword argument {name!r}.")
+
+
+__all__ = ["Compiling", "Layer"]
