@@ -50,13 +50,18 @@ class Pooling(SpatialLayer):
         self.input_spec = InputSpec(ndim=self.rank + 2, min_axes=smallest)
 
     def call(self, inputs: Tensor) -> Tensor:
-        if self.rank == 1:  # as an image of height 1: torch's kernels for steps would copy channels-last ones
-            image = (inputs if self._channels_first else inputs.permute(TO_TORCH[1])).unsqueeze(2)
-            outputs = self._pool(image, (1, *self.pool_size), (1, *self.strides)).squeeze(2)
+        rank = self.rank
+        if self._channels_first:
+            image = inputs
         else:
-            image = inputs if self._channels_first else inputs.permute(TO_TORCH[self.rank])
+            image = inputs.permute(TO_TORCH[rank])
+        if rank == 1:  # as an image of height 1: torch's kernels for steps would copy channels-last ones
+            outputs = self._pool(image.unsqueeze(2), (1, *self.pool_size), (1, *self.strides)).squeeze(2)
+        elif self._pads_same:
             outputs = self._pool(image, self.pool_size, self.strides)
-        return outputs if self._channels_first else outputs.permute(TO_KERAS[self.rank])
+        else:
+            outputs = self._reduce(image, self.pool_size, self.strides, 0)
+        return outputs if self._channels_first else outputs.permute(TO_KERAS[rank])
 
     def _pool(self, image: Tensor, window: tuple[int, ...], strides: tuple[int, ...]) -> Tensor:
         """Pool (batch, channels, *space)."""

@@ -38,6 +38,8 @@ class Conv(ConvolutionLayer):
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self._store_as_data("kernel")
+        # a window of one entry mixes channels alone: over the last axis that is a matrix product, which is faster
+        self._is_matrix = not self._channels_first and self.groups == 1 and max(self.kernel_size) == max(self.strides) == 1
         self._many_batch_axes = generations.choose("conv.batch_axes")
         if self._many_batch_axes:
             self.input_spec = InputSpec(min_ndim=self.rank + 2)
@@ -55,6 +57,8 @@ class Conv(ConvolutionLayer):
         self._fix_input(channels, min_ndim=self._many_batch_axes)
 
     def call(self, inputs: Tensor) -> Tensor:
+        if self._is_matrix:
+            return self.activation(F.linear(inputs, self.weight.flatten(1), self.bias))
         if inputs.dim() > self.rank + 2:
             return self._over_batch_axes(inputs)
         inputs, padding = self._pad(inputs)

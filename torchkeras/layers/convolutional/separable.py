@@ -36,11 +36,10 @@ class SeparableConv(ChannelwiseConvolution):
 
     def call(self, inputs: Tensor) -> Tensor:
         between = self._depthwise(inputs, self.depthwise_weight, None)
-        pointwise = self.pointwise_weight
-        if pointwise.dim() < between.dim():  # steps as an image of height 1
-            pointwise = pointwise.unsqueeze(2)
-        outputs = F.conv1d(between, pointwise, self.bias) if between.dim() == 3 else F.conv2d(between, pointwise, self.bias)
-        return self.activation(self._in_keras_order(outputs))
+        if not self._channels_first:  # all channels of a place are next to each other: a matrix product
+            return self.activation(F.linear(self._in_keras_order(between), self.pointwise_weight.flatten(1), self.bias))
+        mix = F.conv1d if self.rank == 1 else F.conv2d
+        return self.activation(mix(between, self.pointwise_weight, self.bias))
 
     def input_shape_from_state(self, state: Any) -> Any:
         if "depthwise_weight" not in state:

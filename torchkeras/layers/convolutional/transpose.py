@@ -86,14 +86,19 @@ class ConvTranspose(ConvolutionLayer):
         self.input_spec.min_axes = {}  # any length will do
 
     def call(self, inputs: Tensor) -> Tensor:
+        # the bias is added apart: torch's kernel takes half of its backward pass for the bias's gradient
         if self._channels_first:
-            args = (inputs, self.weight, self.bias, self.strides, self._kernel_padding, self._more, 1, self.dilation_rate)
-            return self.activation(self._cut(self.function(*args)))
-        return self.activation(self._channels_last(inputs))
+            args = (inputs, self.weight, None, self.strides, self._kernel_padding, self._more, 1, self.dilation_rate)
+            outputs = self._cut(self.function(*args))
+            bias = self.bias.view(-1, *(1,) * self.rank) if self.use_bias else None
+        else:
+            outputs = self._channels_last(inputs)
+            bias = self.bias
+        return self.activation(outputs if bias is None else outputs + bias)
 
     def _channels_last(self, inputs: Tensor) -> Tensor:
         image = inputs.permute(TO_TORCH[self.rank])
-        outputs = self.function(image, self.weight, self.bias, self.strides, self._kernel_padding, self._more, 1, self.dilation_rate)
+        outputs = self.function(image, self.weight, None, self.strides, self._kernel_padding, self._more, 1, self.dilation_rate)
         return self._cut(outputs).permute(TO_KERAS[self.rank])
 
     def _cut(self, outputs: Tensor) -> Tensor:
@@ -182,7 +187,7 @@ class Conv1DTranspose(ConvTranspose):
         # as an image of height 1, which spares a copy of the input
         image = inputs.permute(0, 2, 1).unsqueeze(2)
         strides, padding, dilation = (1, *self.strides), (0, *self._kernel_padding), (1, *self.dilation_rate)
-        outputs = F.conv_transpose2d(image, self.weight.unsqueeze(2), self.bias, strides, padding, (0, *self._more), 1, dilation)
+        outputs = F.conv_transpose2d(image, self.weight.unsqueeze(2), None, strides, padding, (0, *self._more), 1, dilation)
         return self._cut(outputs).squeeze(2).permute(0, 2, 1)
 
 

@@ -27,6 +27,7 @@ class UpSampling(SpatialLayer):
     def __init__(self, size: Any, data_format: str | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.size = whole_numbers(size, self.rank, "size", self._who)
+        self._factors = tuple(float(factor) for factor in self.size)
         self._set_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
         # "nearest" of torch looks up index * (1 / size) in single precision, which from 41 on can fall below the right whole number;
@@ -39,10 +40,7 @@ class UpSampling(SpatialLayer):
         return self._enlarge(inputs.permute(TO_TORCH[self.rank])).permute(TO_KERAS[self.rank])
 
     def _enlarge(self, image: Tensor) -> Tensor:
-        return F.interpolate(image, self._new_size(image), mode=self._mode)
-
-    def _new_size(self, image: Tensor) -> list[int]:
-        return [length * factor for length, factor in zip(image.shape[2:], self.size, strict=True)]
+        return F.interpolate(image, scale_factor=self._factors, mode=self._mode)
 
 
 @layer_registry.add()
@@ -102,11 +100,11 @@ class UpSampling2D(UpSampling):
         if self.interpolation == "nearest":
             return super()._enlarge(image)
         if self._half_pixel:
-            return F.interpolate(image, self._new_size(image), mode="bilinear", align_corners=False)
+            return F.interpolate(image, scale_factor=self._factors, mode="bilinear", align_corners=False)
         # pixel i of the output lies at i / size. Corners are aligned so if one more pixel, the last again, is put at the end of
         # each axis, and what it became is cut off
         more = F.pad(image, (0, 1, 0, 1), mode="replicate")
-        rows, columns = self._new_size(image)
+        rows, columns = image.shape[2] * self.size[0], image.shape[3] * self.size[1]
         return F.interpolate(more, (rows + 1, columns + 1), mode="bilinear", align_corners=True)[:, :, :rows, :columns]
 
 
