@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import guard, imports, training
+from benchmarks import guard, imports, layers, sequences, training
 
-COMMANDS = {"guard": guard.main, "imports": imports.main, "training": training.main}
+COMMANDS = {"guard": guard.main, "imports": imports.main, "layers": layers.main, "sequences": sequences.main, "training": training.main}
 
 
 def main(arguments: list[str]) -> int:
