@@ -12,7 +12,7 @@ from torchkeras.models import Sequential
 from torchkeras.utils import set_random_seed, to_categorical
 
 FOLDER = os.environ.get("DIGITS_FOLDER", "logs/digits")
-EPOCHS = 30
+EPOCHS = 20
 
 
 def load():
@@ -42,7 +42,7 @@ def train(model, folder=FOLDER, verbose=1):
     """Train with the last fifth of the data held out; the best weights go to `best.weights.h5` in the folder."""
     (x_train, y_train), _ = load()
     callbacks = [
-        EarlyStopping(monitor="val_loss", patience=6),
+        EarlyStopping(monitor="val_loss", patience=5),
         ModelCheckpoint(os.path.join(folder, "best.weights.h5"), monitor="val_loss", save_best_only=True, save_weights_only=True),
         TensorBoard(log_dir=os.path.join(folder, "tensorboard")),
     ]
