@@ -1,5 +1,6 @@
 """Layers: ordinary nn.Module subclasses with Keras' interface."""
 
+from torchkeras.layers import experimental
 from torchkeras.layers.advanced_activations import ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
 from torchkeras.layers.base import Layer
 from torchkeras.layers.convolutional import (
@@ -235,6 +236,7 @@ __all__ = [
     "concatenate",
     "deserialize",
     "dot",
+    "experimental",
     "maximum",
     "minimum",
     "multiply",
