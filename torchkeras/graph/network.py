@@ -18,6 +18,7 @@ from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.naming import module_key, name_of, snake_case, unique_name
 from torchkeras.layers.raw_modules import stop_watching, watch_modules
 from torchkeras.layers.symbolic import KerasTensor, Node, inbound_nodes, outbound_nodes, shape_of, symbolic_leaves
+from torchkeras.metrics import Metric
 from torchkeras.registry import nearest
 
 
@@ -196,7 +197,8 @@ class Network(Layer):
         found = self.__dict__.get("_has_loss_layers")
         if found is None:
             found = self.__dict__["_has_loss_layers"] = any(
-                layer.activity_regularizer is not None or layer._call_losses or layer._call_metrics for layer in self.sublayers()
+                layer.activity_regularizer is not None or layer._call_losses or layer._call_metrics or _adds_by_itself(layer)
+                for layer in self.sublayers()
             )
         return found
 
@@ -235,7 +237,7 @@ class Network(Layer):
         for module in self.children():
             if isinstance(module, (nn.ModuleList, nn.ModuleDict)):
                 found += list(module.children())
-            else:
+            elif not isinstance(module, Metric):
                 found.append(module)
         return found
 
@@ -395,6 +397,11 @@ class Symbols:
 
     def __deepcopy__(self, memo: Any) -> Symbols:
         return Symbols()
+
+
+def _adds_by_itself(layer: Layer) -> bool:
+    """Whether calls of a layer may add losses: those of users' classes may."""
+    return layer.adds_losses or type(layer).__module__.split(".")[0] != __name__.split(".")[0]
 
 
 def _takes_integers(module: nn.Module | None) -> bool:

@@ -155,13 +155,20 @@ class Compiled:
 
     def update(self, loss: Tensor, y_true: Sequence[Any], y_pred: Sequence[Tensor], sample_weight: Sequence[Any]) -> None:
         """Add a batch to the running values; no device is waited for. Gradients must be switched off."""
-        count = y_pred[0].shape[0]
+        self.update_losses(loss, y_pred[0].shape[0])
+        self.update_metrics(y_true, y_pred, sample_weight)
+
+    def update_losses(self, loss: Tensor, count: int) -> None:
+        """Add a batch's loss and its parts, of so many samples."""
         self.last = loss
         add_loss(self.loss_mean, loss, count)
         for mean, part in zip(self.part_means, self.parts, strict=False):
             if mean is not None and part is not None:
                 add_loss(mean, part, count)
-        for found, true, pred, sample in zip(self.metrics or (), y_true, y_pred, sample_weight, strict=True):
+
+    def update_metrics(self, y_true: Sequence[Any], y_pred: Sequence[Tensor], sample_weight: Sequence[Any]) -> None:
+        """Add a batch to the metrics."""
+        for found, true, pred, sample in zip(self.metrics or (), y_true, y_pred, sample_weight, strict=False):
             if found:
                 mask = getattr(pred, "_keras_mask", None)
                 for _, metric, weighted in found:
@@ -179,10 +186,14 @@ class Compiled:
 
     # -- the epoch
 
+    def loss_objects(self) -> list[Mean]:
+        """The running means of the loss and its parts."""
+        return [self.loss_mean, *(mean for mean in self.part_means if mean is not None)]
+
     def objects(self) -> list[Any]:
         """All metric objects, those of losses first."""
         watched = [metric for found in self.metrics or () for _, metric, _ in found]
-        return [self.loss_mean, *(mean for mean in self.part_means if mean is not None), *watched, *self.extras.values()]
+        return [*self.loss_objects(), *watched, *self.extras.values()]
 
     def reset(self) -> None:
         """Start the running values anew."""

@@ -11,13 +11,14 @@ import torch
 from torchkeras import generations, optimizers
 from torchkeras.graph.network import Network
 from torchkeras.layers.base import Layer
+from torchkeras.metrics import Metric
 from torchkeras.training import checks
 from torchkeras.training.batches import Batch, on_device
 from torchkeras.training.compiled import Compiled, as_list
 from torchkeras.training.engines import Engines
 from torchkeras.training.placing import Placed
 from torchkeras.training.standardize import Door
-from torchkeras.training.steps import Step, make_test_step, make_train_step
+from torchkeras.training.steps import Step, make_own_step, make_predict_step, make_test_step, make_train_step
 from torchkeras.training.tensors import flatten, map_leaves
 from torchkeras.training.trainable import Trainable
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ignite.engine import Engine
 
 F = TypeVar("F", bound=Callable[..., Any])
+_OWN = __name__.split(".")[0]
 _KERAS2 = ("optimizer", "loss", "metrics", "loss_weights", "sample_weight_mode", "weighted_metrics", "target_tensors")
 
 
@@ -103,6 +105,7 @@ class Compiling(Placed):
         self.run_eagerly = bool(run_eagerly)
         self._trained = Trainable(self) if self._is_built_deep() else None
         if compiled is not None:
+            compiled.extras.update(self._tracked_metrics())
             self._resolve_early(compiled)
 
     def _resolve_early(self, compiled: Compiled) -> None:
@@ -150,19 +153,31 @@ class Compiling(Placed):
         compiled = self._compiled
         if compiled is None or compiled.metrics is None:
             names, shapes = self._outputs_of(x)
-            if compiled is None:
-                assert self._compile_arguments is not None
-                compiled = Compiled(**self._compile_arguments, names=names)
-                compiled.plain = (self._record_ is not None and len(names) == 1) or names == ["output_1"]
-                self._compiled = compiled
+            if compiled is None and self._own("train_step") and self._computes_elsewhere():
+                compiled = self._compiled_for(names)  # its own step tells the outputs
+            elif compiled is None:
+                compiled = self._compiled_for(names)
                 Door(self, who).check_targets(y)
             targets = as_list(y, compiled.names) if y is not None else [None] * len(names)
             if y is not None and len(targets) != len(compiled.names):
                 raise ValueError(f"Model '{self.name}' has {len(names)} outputs ({', '.join(names)}), but y has {len(targets)} arrays.")
-            if y is not None or not compiled.needs_targets:
+            if (y is not None or not compiled.needs_targets) and not self._computes_elsewhere():
                 compiled.resolve([None if target is None else tuple(target.shape) for target in targets], shapes)
         compiled.to(self.device)
         return compiled
+
+    def _compiled_for(self, names: list[str]) -> Compiled:
+        """The compiled losses and metrics, made where the outputs were not known at compile."""
+        if self._compiled is None:
+            assert self._compile_arguments is not None
+            compiled = self._compiled = Compiled(**self._compile_arguments, names=names)
+            compiled.plain = names == ["output_1"]
+            compiled.extras.update(self._tracked_metrics())
+        return self._compiled
+
+    def _tracked_metrics(self) -> dict[str, Any]:
+        """Metric objects that are attributes of the model or its layers, by name; tf.keras shows them in the logs, too."""
+        return {module.name: module for module in self.modules() if isinstance(module, Metric)}
 
     def _outputs_of(self, x: Any) -> tuple[list[str], list[Any]]:
         """Names and shapes of the outputs."""
@@ -184,16 +199,43 @@ class Compiling(Placed):
         assert self._trained is not None
         self._trained.bind(self)
 
+    # -- metrics
+
+    @property
+    def metrics(self) -> list[Any]:
+        """tf.keras: the metric objects, those of the losses first. Keras 1 and 2: what `compile` was given."""
+        if generations.choose("model.metrics") == "given":
+            return (self._compile_arguments or {}).get("metrics") or []
+        return self._compiled.objects() if self._compiled is not None else list(self._tracked_metrics().values())
+
+    def reset_metrics(self) -> None:
+        """Start the running values of losses and metrics anew."""
+        if self._compiled is not None:
+            self._compiled.reset()
+        if type(self).metrics is not Compiling.metrics:  # a user's own list
+            for metric in self.metrics:
+                metric.reset_states()
+
     # -- steps
+
+    def _own(self, name: str) -> Any:
+        """A step that the user wrote, or `None`."""
+        method = getattr(self, name, None)
+        return None if method is None or getattr(method, "__module__", "").split(".")[0] == _OWN else method
 
     def _train_step(self) -> Step:
         self._bind()
         assert self._compiled is not None
-        return make_train_step(self, self._compiled)
+        own = self._own("train_step")
+        return make_train_step(self, self._compiled) if own is None else make_own_step(own, self._compiled)
 
     def _test_step(self) -> Step:
         assert self._compiled is not None
-        return make_test_step(self, self._compiled)
+        own = self._own("test_step")
+        return make_test_step(self, self._compiled) if own is None else make_own_step(own, self._compiled)
+
+    def _predict_step(self, keep: Callable[[Any], Any]) -> Step:
+        return make_predict_step(self._own("predict_step") or self, keep, packed=self._own("predict_step") is not None)
 
     def _flush_gradients(self) -> None:
         """Use gradients that were gathered but not used yet."""

@@ -17,7 +17,6 @@ from torchkeras.training.compiled import Compiled
 from torchkeras.training.hooks import CallbackList, attach_handlers, attach_metrics, bind, end_logs, engine_metrics
 from torchkeras.training.interrupts import Interrupts
 from torchkeras.training.logs import read_all
-from torchkeras.training.steps import make_predict_step
 from torchkeras.training.tensors import flatten, like
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ class FitRun:
 
     def epoch_started(self) -> None:
         """Events.EPOCH_STARTED"""
-        self.compiled.reset()
+        self.model.reset_metrics()
         self.model.train()
         self.batches_before = self.engine.state.iteration
         self.plan.hooks.call("on_epoch_begin", self.engine.state.epoch - 1, {})
@@ -194,7 +193,7 @@ def read_values(compiled: Compiled) -> dict[str, float]:
 def run_test(model: Compiling, compiled: Compiled, batches: Batches, hooks: CallbackList, steps: int | None = None) -> dict[str, float]:
     """Evaluate; losses and metrics by name."""
     engine = model.evaluator
-    compiled.reset()
+    model.reset_metrics()
     model._engines.steps["test"] = model._test_step()
     handles = bind(engine, hooks, compiled, "test", batches)
     hooks.call("on_test_begin", {})
@@ -215,7 +214,7 @@ def run_predict(model: Compiling, batches: Batches, hooks: CallbackList, steps: 
     """Predict; the outputs of all batches together, as NumPy arrays."""
     engine = model.predictor
     outputs = Outputs()
-    model._engines.steps["predict"] = make_predict_step(model, outputs.append)
+    model._engines.steps["predict"] = model._predict_step(outputs.append)
     handles = bind(engine, hooks, None, "predict", batches)
     hooks.call("on_predict_begin", {})
     model.train(False)

@@ -40,7 +40,7 @@ class BatchCalls(Compiling):
         self._need_compile("train_on_batch")
         batch, compiled = self._one_batch(x, y, sample_weight, class_weight, "train_on_batch")
         if reset_metrics:
-            compiled.reset()
+            self.reset_metrics()
         self.train()
         try:
             with torch.enable_grad(), self._trained.respected(self):  # type: ignore[union-attr]
@@ -63,7 +63,7 @@ class BatchCalls(Compiling):
         self._need_compile("test_on_batch")
         batch, compiled = self._one_batch(x, y, sample_weight, None, "test_on_batch")
         if reset_metrics:
-            compiled.reset()
+            self.reset_metrics()
         self.train(False)
         with torch.no_grad(), self._trained.respected(self):  # type: ignore[union-attr]
             self._test_step()(None, batch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from torchkeras import activations
 from torchkeras.training.compiled import Compiled, as_list
 from torchkeras.training.extras import Extras, plus
+from torchkeras.utils.data_utils import pack_x_y_sample_weight
 
 if TYPE_CHECKING:
     from torchkeras.training.compiling import Compiling
@@ -148,12 +149,31 @@ def make_test_step(model: Compiling, compiled: Compiled) -> Step:
     return step
 
 
-def make_predict_step(model: Compiling, keep: Callable[[Any], Any]) -> Step:
-    """The function that predicts one batch and hands its outputs to `keep`."""
+def make_predict_step(predict: Callable[[Any], Any], keep: Callable[[Any], Any], packed: bool = False) -> Step:
+    """The function that predicts one batch and hands its outputs to `keep`.
+
+    Args:
+        predict: The model, or a user's own step.
+        keep: What to do with the outputs.
+        packed: Whether `predict` takes what the data gives instead of the inputs.
+    """
 
     def step(engine: Any, batch: Any) -> Any:
-        output = model(batch[0])
+        output = predict(pack_x_y_sample_weight(*batch) if packed else batch[0])
         keep(output)
         return output
+
+    return step
+
+
+def make_own_step(own: Callable[[Any], Any], compiled: Compiled) -> Step:
+    """A user's own step, which takes what the data gives and returns values for the logs."""
+
+    def step(engine: Any, batch: Any) -> Any:
+        logs = own(pack_x_y_sample_weight(*batch))
+        if not isinstance(logs, Mapping):
+            raise TypeError(f"{own.__qualname__} must return a dict of values for the logs, but gave {type(logs).__name__}.")
+        compiled.own_logs = dict(logs)
+        return logs
 
     return step

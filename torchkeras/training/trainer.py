@@ -7,16 +7,16 @@ from typing import Any
 from torchkeras import generations
 from torchkeras.training.arrays import InMemory
 from torchkeras.training.batches import Batches
-from torchkeras.training.compiling import Compiling
 from torchkeras.training.dispatch import Workers, is_stream, make_batches, split
 from torchkeras.training.generators import GeneratorCalls
 from torchkeras.training.hooks import CallbackList, fit_params, split_callbacks
 from torchkeras.training.loops import FitRun, Plan, run_predict, run_test
 from torchkeras.training.on_batch import BatchCalls
+from torchkeras.training.own_steps import OwnSteps
 from torchkeras.training.standardize import Door
 
 
-class Trainer(GeneratorCalls, BatchCalls, Compiling):
+class Trainer(GeneratorCalls, BatchCalls, OwnSteps):
     """A network with Keras' training methods, run by Ignite engines."""
 
     def fit(
@@ -253,26 +253,10 @@ class Trainer(GeneratorCalls, BatchCalls, Compiling):
             self.train(was)
             _close(None, batches)
 
-    # -- metrics
-
     @property
     def metrics_names(self) -> list[str]:
         """Names of what `evaluate` gives, in its order."""
         return self._compiled.log_names() if self._compiled is not None else ["loss"]
-
-    @property
-    def metrics(self) -> list[Any]:
-        """tf.keras: the metric objects, those of the losses first. Keras 1 and 2: what `compile` was given."""
-        if generations.choose("model.metrics") == "given":
-            return (self._compile_arguments or {}).get("metrics") or []
-        return self._compiled.objects() if self._compiled is not None else []
-
-    def reset_metrics(self) -> None:
-        """Start the running values of losses and metrics anew."""
-        for metric in self.metrics if generations.choose("model.metrics") == "objects" else []:
-            metric.reset_states()
-        if self._compiled is not None:
-            self._compiled.reset()
 
 
 def _check_epochs(epochs: Any, initial_epoch: Any, validation_freq: Any) -> None:
