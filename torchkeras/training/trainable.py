@@ -44,6 +44,10 @@ class Trainable:
                 if spec.regularizer is not None:
                     self.regularizers.append((layer, spec))
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._ids = {id(parameter) for parameter in self.parameters}  # a copy has parameters of its own
+
     def bind(self, model: Compiling) -> None:
         """Give the optimizer its parameters, once, and let just them collect gradients."""
         optimizer = model.optimizer
