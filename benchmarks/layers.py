@@ -73,87 +73,98 @@ class Function(nn.Module):
         return self.function(inputs)
 
 
+def made(cls: Any, *args: Any, channels: int = 0, **kwargs: Any) -> Callable[[int], nn.Module]:
+    """Makes a layer of a class for a number of channels, which stands so many times before the other arguments."""
+    return lambda number: cls(*(number,) * channels, *args, **kwargs)
+
+
+def padded(pads: tuple[int, ...], layer: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
+    """Makes the layer with zeros before it."""
+    return lambda number: Pad(pads, layer(number))
+
+
+def cut(rank: int, layer: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
+    """Makes the layer with the last entries cut off after it."""
+    return lambda number: Cut(layer(number), rank)
+
+
+def flattened(layer: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
+    """Makes the layer with nn.Flatten after it."""
+    return lambda number: nn.Sequential(layer(number), nn.Flatten())
+
+
 def _convolutions() -> list[Pair]:
-    pairs = []
-    for rank, name in ((1, "Conv1D"), (2, "Conv2D"), (3, "Conv3D")):
-        ours, theirs = getattr(tk, name), (nn.Conv1d, nn.Conv2d, nn.Conv3d)[rank - 1]
-        back, their_back = getattr(tk, f"{name}Transpose"), (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)[rank - 1]
-        far = (0, 1) * rank
-        pairs += [
-            Pair(f"{name} 3 valid", rank, lambda c, o=ours: o(c, 3), lambda c, t=theirs: t(c, c, 3)),
-            Pair(f"{name} 3 same", rank, lambda c, o=ours: o(c, 3, padding="same"), lambda c, t=theirs: t(c, c, 3, padding=1)),
-            Pair(
-                f"{name} 3 same, strides 2",
-                rank,
-                lambda c, o=ours: o(c, 3, 2, "same"),
-                lambda c, t=theirs, far=far: Pad(far, t(c, c, 3, 2)),
-            ),
-            Pair(f"{name} 1", rank, lambda c, o=ours: o(c, 1), lambda c, t=theirs: t(c, c, 1)),
-            Pair(f"{name}Transpose 2 valid, strides 2", rank, lambda c, b=back: b(c, 2, 2), lambda c, t=their_back: t(c, c, 2, 2)),
-            Pair(
-                f"{name}Transpose 3 same, strides 2",
-                rank,
-                lambda c, b=back: b(c, 3, 2, "same"),
-                lambda c, t=their_back, rank=rank: Cut(t(c, c, 3, 2), rank),
-            ),
+    found = []
+    for rank in (1, 2, 3):
+        name = f"Conv{rank}D"
+        conv, back = getattr(tk, name), getattr(tk, f"{name}Transpose")
+        theirs, their_back = getattr(nn, f"Conv{rank}d"), getattr(nn, f"ConvTranspose{rank}d")
+        found += [
+            Pair(f"{name} 3 valid", rank, made(conv, 3, channels=1), made(theirs, 3, channels=2)),
+            Pair(f"{name} 3 same", rank, made(conv, 3, padding="same", channels=1), made(theirs, 3, padding=1, channels=2)),
+            Pair(f"{name} 3 same, strides 2", rank, made(conv, 3, 2, "same", channels=1), padded((0, 1) * rank, made(theirs, 3, 2, channels=2))),
+            Pair(f"{name} 1", rank, made(conv, 1, channels=1), made(theirs, 1, channels=2)),
+            Pair(f"{name}Transpose 2 valid, strides 2", rank, made(back, 2, 2, channels=1), made(their_back, 2, 2, channels=2)),
+            Pair(f"{name}Transpose 3 same, strides 2", rank, made(back, 3, 2, "same", channels=1), cut(rank, made(their_back, 3, 2, channels=2))),
         ]
     return [
-        *pairs,
-        Pair("Conv1D 3 causal", 1, lambda c: tk.Conv1D(c, 3, padding="causal"), lambda c: Pad((2, 0), nn.Conv1d(c, c, 3))),
+        *found,
+        Pair("Conv1D 3 causal", 1, made(tk.Conv1D, 3, padding="causal", channels=1), padded((2, 0), made(nn.Conv1d, 3, channels=2))),
         Pair(
             "Conv2D 3 same, channels_first",
             2,
-            lambda c: tk.Conv2D(c, 3, padding="same", data_format="channels_first"),
-            lambda c: nn.Conv2d(c, c, 3, padding=1),
+            made(tk.Conv2D, 3, padding="same", data_format="channels_first", channels=1),
+            made(nn.Conv2d, 3, padding=1, channels=2),
         ),
-        Pair("Conv2D 2 same", 2, lambda c: tk.Conv2D(c, 2, padding="same"), lambda c: Pad((0, 1, 0, 1), nn.Conv2d(c, c, 2))),
-        Pair("DepthwiseConv1D 3 same", 1, lambda c: tk.DepthwiseConv1D(3, padding="same"), lambda c: nn.Conv1d(c, c, 3, padding=1, groups=c)),
-        Pair("DepthwiseConv2D 3 same", 2, lambda c: tk.DepthwiseConv2D(3, padding="same"), lambda c: nn.Conv2d(c, c, 3, padding=1, groups=c)),
-        Pair(
-            "SeparableConv1D 3 same",
-            1,
-            lambda c: tk.SeparableConv1D(c, 3, padding="same"),
-            lambda c: nn.Sequential(nn.Conv1d(c, c, 3, padding=1, groups=c, bias=False), nn.Conv1d(c, c, 1)),
-        ),
-        Pair(
-            "SeparableConv2D 3 same",
-            2,
-            lambda c: tk.SeparableConv2D(c, 3, padding="same"),
-            lambda c: nn.Sequential(nn.Conv2d(c, c, 3, padding=1, groups=c, bias=False), nn.Conv2d(c, c, 1)),
-        ),
+        Pair("Conv2D 2 same", 2, made(tk.Conv2D, 2, padding="same", channels=1), padded((0, 1, 0, 1), made(nn.Conv2d, 2, channels=2))),
+        *_channelwise(1, nn.Conv1d),
+        *_channelwise(2, nn.Conv2d),
+    ]
+
+
+def _channelwise(rank: int, conv: Any) -> list[Pair]:
+    def depthwise(number: int, bias: bool = True) -> nn.Module:
+        return conv(number, number, 3, padding=1, groups=number, bias=bias)
+
+    def separable(number: int) -> nn.Module:
+        return nn.Sequential(depthwise(number, bias=False), conv(number, number, 1))
+
+    return [
+        Pair(f"DepthwiseConv{rank}D 3 same", rank, made(getattr(tk, f"DepthwiseConv{rank}D"), 3, padding="same"), depthwise),
+        Pair(f"SeparableConv{rank}D 3 same", rank, made(getattr(tk, f"SeparableConv{rank}D"), 3, padding="same", channels=1), separable),
     ]
 
 
 def _pools() -> list[Pair]:
-    pairs = []
+    found = []
     for rank in (1, 2, 3):
-        most, mean = getattr(nn, f"MaxPool{rank}d"), getattr(nn, f"AvgPool{rank}d")
-        all_most, all_mean = getattr(nn, f"AdaptiveMaxPool{rank}d"), getattr(nn, f"AdaptiveAvgPool{rank}d")
-        for name, ours, theirs in (("MaxPooling", f"MaxPooling{rank}D", most), ("AveragePooling", f"AveragePooling{rank}D", mean)):
-            cls = getattr(tk, ours)
-            pairs.append(Pair(f"{name}{rank}D 2", rank, lambda c, cls=cls: cls(2), lambda c, theirs=theirs: theirs(2)))
-        same = getattr(tk, f"MaxPooling{rank}D")
-        pairs.append(Pair(f"MaxPooling{rank}D 3 same", rank, lambda c, s=same: s(3, 1, "same"), lambda c, m=most: m(3, 1, padding=1)))
-        for name, theirs in (("GlobalMaxPooling", all_most), ("GlobalAveragePooling", all_mean)):
-            cls = getattr(tk, f"{name}{rank}D")
-            pairs.append(Pair(f"{name}{rank}D", rank, lambda c, cls=cls: cls(), lambda c, theirs=theirs: nn.Sequential(theirs(1), nn.Flatten())))
-    return pairs
+        for name, theirs in (("Max", f"MaxPool{rank}d"), ("Average", f"AvgPool{rank}d")):
+            cls, whole = getattr(tk, f"{name}Pooling{rank}D"), getattr(tk, f"Global{name}Pooling{rank}D")
+            found += [
+                Pair(f"{name}Pooling{rank}D 2", rank, made(cls, 2), made(getattr(nn, theirs), 2)),
+                Pair(f"Global{name}Pooling{rank}D", rank, made(whole), flattened(made(getattr(nn, f"Adaptive{theirs}"), 1))),
+            ]
+        most = getattr(nn, f"MaxPool{rank}d")
+        found.append(Pair(f"MaxPooling{rank}D 3 same", rank, made(getattr(tk, f"MaxPooling{rank}D"), 3, 1, "same"), made(most, 3, 1, padding=1)))
+    return found
 
 
 def _resizing() -> list[Pair]:
-    pairs = []
+    found = []
     for rank in (1, 2, 3):
         up, pad, crop = (getattr(tk, f"{name}{rank}D") for name in ("UpSampling", "ZeroPadding", "Cropping"))
-        cut = (..., *(slice(1, -1),) * rank)
-        pairs += [
-            Pair(f"UpSampling{rank}D 2", rank, lambda c, up=up: up(2), lambda c: nn.Upsample(scale_factor=2)),
-            Pair(f"ZeroPadding{rank}D 1", rank, lambda c, pad=pad: pad(1), lambda c, rank=rank: nn.ConstantPad1d((1, 1) * rank, 0.0)),
-            Pair(f"Cropping{rank}D 1", rank, lambda c, crop=crop: crop(1), lambda c, cut=cut: Function(lambda x: x[cut])),
+        inner = (..., *(slice(1, -1),) * rank)
+        found += [
+            Pair(f"UpSampling{rank}D 2", rank, made(up, 2), made(nn.Upsample, scale_factor=2)),
+            Pair(f"ZeroPadding{rank}D 1", rank, made(pad, 1), made(nn.ConstantPad1d, (1, 1) * rank, 0.0)),
+            Pair(f"Cropping{rank}D 1", rank, made(crop, 1), made(Function, functools.partial(_part, inner))),
         ]
-    bilinear = Pair(
-        "UpSampling2D 2, bilinear", 2, lambda c: tk.UpSampling2D(interpolation="bilinear"), lambda c: nn.UpsamplingBilinear2d(scale_factor=2)
-    )
-    return [*pairs, bilinear]
+    bilinear = made(tk.UpSampling2D, interpolation="bilinear")
+    return [*found, Pair("UpSampling2D 2, bilinear", 2, bilinear, made(nn.UpsamplingBilinear2d, scale_factor=2))]
+
+
+def _part(index: Any, inputs: Tensor) -> Tensor:
+    return inputs[index]
 
 
 def pairs() -> list[Pair]:
@@ -173,12 +184,12 @@ def contestants(pair: Pair, size: str) -> dict[str, Callable[[], Any]]:
     swapped = data.movedim(-1, 1).contiguous()
     ours, theirs = pair.ours(channels), pair.theirs(channels)
     first = getattr(ours, "data_format", "channels_last") == "channels_first"
-    made = {"ours": (ours, swapped.clone() if first else data), "theirs": (theirs, swapped)}
+    contest = {"ours": (ours, swapped.clone() if first else data), "theirs": (theirs, swapped)}
     if pair.rank in (2, 3) and not first:
         memory = torch.channels_last if pair.rank == 2 else torch.channels_last_3d
-        made["theirs, channels last"] = (pair.theirs(channels).to(memory_format=memory), swapped.contiguous(memory_format=memory))  # type: ignore[call-overload]
-    calls = {}
-    for name, (layer, inputs) in made.items():
+        contest["theirs, channels last"] = (pair.theirs(channels).to(memory_format=memory), swapped.contiguous(memory_format=memory))  # type: ignore[call-overload]
+    calls: dict[str, Callable[[], Any]] = {}
+    for name, (layer, inputs) in contest.items():
         inputs = inputs.requires_grad_()
         output = layer(inputs)
         wanted = [inputs, *(parameter for parameter in layer.parameters() if parameter.requires_grad)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ from torchkeras.shapes import same_padding
 
 # torch's kernel for volumes copies channels-last ones; samples with at least so many entries are averaged faster plane by plane
 _LARGE_VOLUME = 1 << 13
+_AVERAGES: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
 class Pooling(SpatialLayer):
@@ -34,6 +35,7 @@ class Pooling(SpatialLayer):
         ValueError: an argument out of its range; later, an input smaller than the window.
     """
 
+    as_image: ClassVar[bool] = False  # steps are pooled as images of height 1
     pool_size: Any
     strides: Any
     _reduce: Callable[..., Tensor]  # (image, window, strides, padding): the kernel
@@ -43,6 +45,8 @@ class Pooling(SpatialLayer):
         who = self._who
         self.pool_size = whole_numbers(pool_size, self.rank, "pool_size", who)
         self.strides = self.pool_size if strides is None else whole_numbers(strides, self.rank, "strides", who)
+        self._window = (1, *self.pool_size) if self.as_image else self.pool_size
+        self._steps = (1, *self.strides) if self.as_image else self.strides
         self.padding = choice(padding, ("valid", "same"), "padding", who)
         self._set_data_format(data_format)
         self._pads_same = self.padding == "same"
@@ -51,16 +55,15 @@ class Pooling(SpatialLayer):
 
     def call(self, inputs: Tensor) -> Tensor:
         rank = self.rank
-        if self._channels_first:
-            image = inputs
+        image = inputs if self._channels_first else inputs.permute(TO_TORCH[rank])
+        if self.as_image:
+            image = image.unsqueeze(2)
+        if self._pads_same:
+            outputs = self._pool(image, self._window, self._steps)
         else:
-            image = inputs.permute(TO_TORCH[rank])
-        if rank == 1:  # as an image of height 1: torch's kernels for steps would copy channels-last ones
-            outputs = self._pool(image.unsqueeze(2), (1, *self.pool_size), (1, *self.strides)).squeeze(2)
-        elif self._pads_same:
-            outputs = self._pool(image, self.pool_size, self.strides)
-        else:
-            outputs = self._reduce(image, self.pool_size, self.strides, 0)
+            outputs = self._reduce(image, self._window, self._steps, 0)
+        if self.as_image:
+            outputs = outputs.squeeze(2)
         return outputs if self._channels_first else outputs.permute(TO_KERAS[rank])
 
     def _pool(self, image: Tensor, window: tuple[int, ...], strides: tuple[int, ...]) -> Tensor:
@@ -98,7 +101,7 @@ class AveragePooling(Pooling):
     """Base of AveragePooling1D, AveragePooling2D and AveragePooling3D; the arguments are theirs. Padding is not counted."""
 
     def _reduce(self, image: Tensor, window: Any, strides: Any, padding: Any) -> Tensor:
-        function = F.avg_pool2d if len(window) == 2 else F.avg_pool3d
+        function = _AVERAGES[len(window)]
         return function(image, window, strides, padding, self._pads_same, False)
 
 
@@ -122,6 +125,7 @@ class MaxPooling1D(MaxPooling):
     """
 
     rank = 1
+    as_image = True  # without gradients torch's kernel for steps would copy channels-last ones
 
     def __init__(
         self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = "channels_last", **kwargs: Any
