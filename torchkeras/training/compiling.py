@@ -16,11 +16,13 @@ from torchkeras.training import checks
 from torchkeras.training.batches import Batch, on_device
 from torchkeras.training.compiled import Compiled, as_list
 from torchkeras.training.engines import Engines
+from torchkeras.training.modes import Modes, Scheduling
 from torchkeras.training.placing import Placed
 from torchkeras.training.standardize import Door
 from torchkeras.training.steps import Step, make_own_step, make_predict_step, make_test_step, make_train_step
 from torchkeras.training.tensors import flatten, map_leaves
 from torchkeras.training.trainable import Trainable
+from torchkeras.training.updates import Updates
 
 if TYPE_CHECKING:
     from ignite.engine import Engine
@@ -55,6 +57,9 @@ class Compiling(Placed):
     _compile_arguments: dict[str, Any] | None = None
     _trained: Trainable | None = None
     _sample_weight_modes: Any = None
+    _modes: Modes = Modes()
+    _updates: Updates | None = None
+    _scheduling: Scheduling | None = None
 
     @_positional
     def compile(  # type: ignore[override]
@@ -69,6 +74,11 @@ class Compiling(Placed):
         sample_weight_mode: Any = None,
         target_tensors: Any = None,
         device: Any = None,
+        mixed_precision: Any = None,
+        gradient_accumulation_steps: int = 1,
+        jit_compile: bool | None = None,
+        detect_anomaly: bool = False,
+        lr_scheduler: Any = None,
         **kwargs: Any,
     ) -> None:
         """Say how to train. Weights stay as they are; what is trainable now is what will be trained.
@@ -83,10 +93,20 @@ class Compiling(Placed):
             sample_weight_mode: "temporal" where sample weights are given for each time step; for several outputs a list or dict.
             target_tensors: Refused: targets come with the data.
             device: Where to train; `None`: CUDA where there is one, else the CPU.
+            mixed_precision: "mixed_bfloat16" or "mixed_float16": products and convolutions in half floats (torch.autocast). The loss scaling
+                of float16 waits for the device once a step; bfloat16 needs none.
+            gradient_accumulation_steps: Average the gradients of so many batches for one update. What is left at the end of an epoch makes
+                one, too.
+            jit_compile: Compile forward pass and loss by torch.compile; where it fails, they run as they are, with a warning.
+            detect_anomaly: Look at the loss of each batch (which waits for the device); one that is not finite raises `NonFiniteLoss`, which
+                names epoch, batch and the first layer, and changes no weight.
+            lr_scheduler: A scheduler of torch.optim for the optimizer, or a function of the optimizer that makes one; stepped after each epoch,
+                or after each update: `(scheduler, "batch")`.
 
         Raises:
             ValueError: an unknown optimizer, loss or metric.
         """
+        modes = Modes.of(mixed_precision, gradient_accumulation_steps, jit_compile, detect_anomaly, lr_scheduler)
         _refuse(target_tensors, kwargs)
         chosen = optimizers.get(optimizer)
         names = self.output_names if self._record_ is not None else None
@@ -97,6 +117,8 @@ class Compiling(Placed):
         if names is not None:
             checks.modes_per_output(sample_weight_mode, names)
         self._sample_weight_modes = sample_weight_mode
+        self._modes = modes
+        self._updates = self._scheduling = None
         self._compiled = compiled
         self._compile_arguments = arguments
         self.optimizer = chosen
@@ -198,6 +220,25 @@ class Compiling(Placed):
         """Give the optimizer its parameters, and let just those collect gradients that were trainable at compile."""
         assert self._trained is not None
         self._trained.bind(self)
+        if self._scheduling is None and self._modes.scheduler is not None and self._trained.parameters:
+            self._scheduling = Scheduling(self._modes, self.optimizer)
+
+    def _updates_now(self) -> Updates:
+        """What gathers gradients from one call to the next."""
+        if self._updates is None:
+            by_batch = self._scheduling if self._modes.scheduler_unit == "batch" else None
+            self._updates = Updates(self, by_batch)
+        return self._updates
+
+    def _epoch_trained(self) -> None:
+        """The last batch of an epoch is done: use the gradients that were gathered but not used yet."""
+        if self._updates is not None:
+            self._updates.flush()
+
+    def _epoch_logged(self, logs: dict[str, float]) -> None:
+        """The values of an epoch are known: step the scheduler."""
+        if self._scheduling is not None and self._modes.scheduler_unit == "epoch":
+            self._scheduling.step(logs)
 
     # -- metrics
 
@@ -236,9 +277,6 @@ class Compiling(Placed):
 
     def _predict_step(self, keep: Callable[[Any], Any]) -> Step:
         return make_predict_step(self._own("predict_step") or self, keep, packed=self._own("predict_step") is not None)
-
-    def _flush_gradients(self) -> None:
-        """Use gradients that were gathered but not used yet."""
 
     # -- engines
 

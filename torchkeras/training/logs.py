@@ -55,6 +55,10 @@ class Logs(dict):
         """Whether the values have been fetched."""
         return self._fetch is None
 
+    def raw(self) -> dict[str, Any]:
+        """Names and values as they are now, tensors unread."""
+        return dict.copy(self) if self._fetch is None else {**self.known, **self._fetch()}
+
     def __getitem__(self, key: Any) -> Any:
         self._look()
         return dict.__getitem__(self, key)

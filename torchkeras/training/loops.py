@@ -113,7 +113,7 @@ class FitRun:
         if engine.state.iteration == self.batches_before:  # the data had ended before
             engine.terminate()
             return
-        model._flush_gradients()
+        model._epoch_trained()
         plan.batches.epoch_ended()
         trained = read_values(self.compiled)
         epoch = engine.state.epoch - 1
@@ -128,6 +128,7 @@ class FitRun:
         plan.logs.update(engine_metrics(engine, self.own_names))
         model.train(False)
         engine.state.metrics.update(plan.logs)
+        model._epoch_logged(plan.logs)
         plan.hooks.call("on_epoch_end", epoch, plan.logs)
         if model.stop_training or self.ran_out:
             engine.terminate()

@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from torchkeras import activations
+from torchkeras.training.anomaly import check_loss
 from torchkeras.training.compiled import Compiled, as_list
 from torchkeras.training.extras import Extras, plus
+from torchkeras.training.jit import Jitted
+from torchkeras.training.precision import in_precision
 from torchkeras.utils.data_utils import pack_x_y_sample_weight
 
 if TYPE_CHECKING:
@@ -96,34 +99,77 @@ def record_function(compiled: Compiled, extras: Extras) -> Record:
 
 def make_train_step(model: Compiling, compiled: Compiled) -> Step:
     """The function that trains on one batch: forward, loss, backward, update; it waits for nothing."""
-    trained, optimizer = model._trained, model.optimizer
+    trained, optimizer, modes = model._trained, model.optimizer, model._modes
     assert trained is not None
     extras = Extras(model, trained)
-    forward = forward_function(model, compiled, extras, extras.of_weights)
+    forward = _as_told(model, forward_function(model, compiled, extras, extras.of_weights))
     record = record_function(compiled, extras)
     parameters = trained.parameters
-    optimizer_step = optimizer.step if parameters else None
+    if not parameters:
+        return _step_without_weights(forward, record)
+    updates = None if modes.plain else model._updates_now()
+    optimizer_step = optimizer.step
     constrain = trained.apply_constraints if trained.constraints else None
-    for parameter in parameters:
-        parameter.grad = None
+    if updates is None or not updates.pending:
+        for parameter in parameters:
+            parameter.grad = None
 
     def step(engine: Any, batch: Any) -> dict[str, Any]:
         x, y, weight = batch
         y_pred, loss = forward(x, y, weight)
-        if optimizer_step is not None:
-            (loss if loss.dim() == 0 else loss.sum()).backward()
+        (loss if loss.dim() == 0 else loss.sum()).backward()
         _set_recording(False)
         try:
-            if optimizer_step is not None:
+            optimizer_step()
+            for parameter in parameters:
+                parameter.grad = None
+            if constrain is not None:
+                constrain()
+            loss = loss.detach()
+            record(loss, y, y_pred, weight)
+        finally:
+            _set_recording(True)
+        return {"y_pred": y_pred, "y": y, "loss": loss}
+
+    def careful_step(engine: Any, batch: Any) -> dict[str, Any]:
+        x, y, weight = batch
+        y_pred, loss = forward(x, y, weight)
+        if modes.anomaly:
+            check_loss(model, engine, x, loss)
+        whole = loss if loss.dim() == 0 else loss.sum()
+        with torch.no_grad():
+            if updates is None:
+                whole.backward()
                 optimizer_step()
                 for parameter in parameters:
                     parameter.grad = None
                 if constrain is not None:
                     constrain()
+            else:
+                with torch.enable_grad():
+                    updates.backward(whole)
+                updates.apply()
             loss = loss.detach()
             record(loss, y, y_pred, weight)
-        finally:
-            _set_recording(True)
+        return {"y_pred": y_pred, "y": y, "loss": loss}
+
+    return careful_step if updates is not None or modes.anomaly else step
+
+
+def _as_told(model: Compiling, forward: Forward) -> Forward:
+    """A forward pass in the precision, and compiled, as `compile` was told."""
+    forward = in_precision(forward, model.device, model._modes.dtype)
+    return Jitted(forward, model.name) if model._modes.jit else forward
+
+
+def _step_without_weights(forward: Forward, record: Record) -> Step:
+    """A training step where nothing is to be trained: only losses and metrics."""
+
+    def step(engine: Any, batch: Any) -> dict[str, Any]:
+        x, y, weight = batch
+        with torch.no_grad():
+            y_pred, loss = forward(x, y, weight)
+            record(loss, y, y_pred, weight)
         return {"y_pred": y_pred, "y": y, "loss": loss}
 
     return step
@@ -136,7 +182,7 @@ def make_test_step(model: Compiling, compiled: Compiled) -> Step:
     extras = Extras(model, trained)
     with torch.no_grad():
         penalty = extras.of_weights()
-    forward = forward_function(model, compiled, extras, lambda: penalty)
+    forward = _as_told(model, forward_function(model, compiled, extras, lambda: penalty))
     record = record_function(compiled, extras)
 
     def step(engine: Any, batch: Any) -> dict[str, Any]:
