@@ -42,6 +42,7 @@ TABLE: Final[dict[str, Row]] = {
     # names
     "name.first_index": Row(1, 0, "first automatic name of a class: dense_1 or dense"),
     "name.accuracy": Row("acc", "accuracy", "name of the accuracy in logs, History and monitor"),
+    "name.words": Row("parted", "parted", "words of a class in automatic names: max_pooling2d, or maxpooling2d", keras1="run together"),
     "name.functional": Row("model", "functional", "prefix of the automatic name of a functional model"),
     # initial values and penalties
     "random.source": Row("numpy", "torch", "unseeded initial values: fixed by np.random.seed, or by torch.manual_seed"),
@@ -51,6 +52,7 @@ TABLE: Final[dict[str, Row]] = {
     "initializer.identity": Row("repeat", "eye", "Identity that is not square: repeated along the long side, or one diagonal"),
     "orthogonal.gain": Row(1.0, 1.0, "default gain of Orthogonal", keras1=1.1),
     "regularizer.named_classes": Row(False, True, "l1 and l2: functions making L1L2, or classes"),
+    "config.functional": Row("Model", "Functional", "class name of functional models in configs"),
     "config.ragged": Row(False, True, "configs of inputs say whether they are ragged"),
     "summary.title": Row(False, True, "summary() starts with the model's name and puts inputs in brackets"),
     "config.tensors_in_kwargs": Row(False, True, "tensors given by keyword stand in a call's kwargs, or among its inputs"),
@@ -73,7 +75,7 @@ TABLE: Final[dict[str, Row]] = {
     "relu.supports_masking": Row(True, False, "the layer ReLU hands masks on"),
     "dropout.rate_range": Row("clip", "refuse", "a rate outside of 0..1: clipped (1 drops nothing), or refused"),
     "config.lambda_module": Row(False, True, "configs of Lambda layers say which module a function is of"),
-    "batchnorm.moving_average": Row("debiased", "plain", "moving statistics: zero-debiased and ignoring the initial values, or plain"),
+    "batchnorm.moving_average": Row("debiased", "plain", "moving statistics: zero-debiased and ignoring the initial values, or plain", keras1="biased"),
     "batchnorm.axis_list": Row(False, True, "configs of built layers give axis as it was given, or as a list of axes counted from the front"),
     "batchnorm.frozen_is_inference": Row(False, True, "BatchNormalization with trainable=False runs in inference mode"),
     "activity.divide_by_batch": Row(False, True, "activity regularizer: sum over the batch, or divided by the batch size"),
@@ -132,7 +134,7 @@ TABLE: Final[dict[str, Row]] = {
     "plateau.epsilon": Row(False, False, "ReduceLROnPlateau calls its min_delta epsilon", keras1=True),
     "scheduler.takes_rate": Row(True, True, "LearningRateScheduler gives its schedule the present rate", keras1=False),
     "scheduler.text": Row("setting", "reducing", "word of LearningRateScheduler's message"),
-    "callbacks.positional": Row("keras2", "tf.keras", "positional order of ModelCheckpoint's and TensorBoard's arguments"),
+    "callbacks.positional": Row("keras2", "tf.keras", "positional order of ModelCheckpoint's and TensorBoard's arguments", keras1="keras1"),
     "history.keeps": Row(False, True, "a History that is used again keeps the values of earlier runs"),
     "fit.stops_after": Row("batch", "epoch", "stop_training ends the training after the batch, or after the epoch", keras1="epoch"),
     "fit.stop_at_begin": Row(False, True, "stop_training set by on_train_begin counts"),
