@@ -51,6 +51,18 @@ from torchkeras.layers.dense_attention import AdditiveAttention, Attention
 from torchkeras.layers.embeddings import Embedding
 from torchkeras.layers.input_layer import Input, InputLayer
 from torchkeras.layers.input_spec import InputSpec
+from torchkeras.layers.keras1 import (
+    AtrousConvolution1D,
+    AtrousConvolution2D,
+    Deconvolution2D,
+    Highway,
+    MaxoutDense,
+    Merge,
+    ParametricSoftplus,
+    SReLU,
+    TimeDistributedDense,
+    merge,
+)
 from torchkeras.layers.local import LocallyConnected1D, LocallyConnected2D
 from torchkeras.layers.merge import (
     Add,
@@ -119,6 +131,10 @@ from torchkeras.layers.serialization import deserialize, serialize
 from torchkeras.layers.torch_ops import TorchOp
 from torchkeras.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
 
+AtrousConv1D = AtrousConvolution1D
+AtrousConv2D = AtrousConvolution2D
+Deconv2D = Deconvolution2D
+
 __all__ = [
     "ELU",
     "GRU",
@@ -130,6 +146,10 @@ __all__ = [
     "Add",
     "AdditiveAttention",
     "AlphaDropout",
+    "AtrousConv1D",
+    "AtrousConv2D",
+    "AtrousConvolution1D",
+    "AtrousConvolution2D",
     "Attention",
     "Average",
     "AveragePooling1D",
@@ -161,6 +181,8 @@ __all__ = [
     "Cropping3D",
     "CuDNNGRU",
     "CuDNNLSTM",
+    "Deconv2D",
+    "Deconvolution2D",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
@@ -183,6 +205,7 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
+    "Highway",
     "Input",
     "InputLayer",
     "InputSpec",
@@ -201,14 +224,18 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Maximum",
+    "MaxoutDense",
+    "Merge",
     "Minimum",
     "MultiHeadAttention",
     "Multiply",
     "PReLU",
+    "ParametricSoftplus",
     "Permute",
     "ReLU",
     "RepeatVector",
     "Reshape",
+    "SReLU",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
@@ -223,6 +250,7 @@ __all__ = [
     "Subtract",
     "ThresholdedReLU",
     "TimeDistributed",
+    "TimeDistributedDense",
     "TorchOp",
     "UpSampling1D",
     "UpSampling2D",
@@ -238,6 +266,7 @@ __all__ = [
     "dot",
     "experimental",
     "maximum",
+    "merge",
     "minimum",
     "multiply",
     "serialize",

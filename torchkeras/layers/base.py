@@ -16,6 +16,7 @@ from torchkeras.layers.casting import to_tensors
 from torchkeras.layers.config import base_config, signature_config
 from torchkeras.layers.history import History
 from torchkeras.layers.input_spec import check_inputs
+from torchkeras.layers.legacy import keras1_arguments
 from torchkeras.layers.loss_collector import LossCollector, Transient, losses_count
 from torchkeras.layers.masks import get_mask, has_mask, set_mask, symbolic_masks
 from torchkeras.layers.naming import snake_case, unique_name
@@ -76,6 +77,8 @@ class Layer(History, LossCollector, KerasBorder):
             cls._takes_training = "training" in parameters
             cls._takes_mask = "mask" in parameters
         cls._masks_itself = cls.compute_mask is not Layer.compute_mask and not cls.masks_follow_masks
+        if not foreign:
+            keras1_arguments(cls)
         if foreign:
             cls.resolves_training = own.get("resolves_training", False)
             cls._tracks_containers = True
@@ -177,6 +180,8 @@ class Layer(History, LossCollector, KerasBorder):
         return self._enter(args, kwargs)
 
     def _enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if "training" in kwargs and not self._takes_training:
+            return self._enter_in_mode(args, **kwargs)
         if symbolic_leaves((args, kwargs)):
             return self._record(args, kwargs)
         args = tuple(to_tensors(arg, keep_integers=self.accepts_integers) for arg in args)
@@ -192,6 +197,17 @@ class Layer(History, LossCollector, KerasBorder):
         if (has_mask(masks) or self._masks_itself) and not torch.compiler.is_compiling():
             self._hand_on_mask(output, inputs, masks)
         return output
+
+    def _enter_in_mode(self, args: tuple[Any, ...], training: bool | None, **kwargs: Any) -> Any:
+        """`training` for a `call` that does not take it: as in tf.keras, it is the mode of the layers inside."""
+        modules = [] if training is None else [module for module in self.modules() if module.training is not bool(training)]
+        for module in modules:
+            module.training = bool(training)
+        try:
+            return self._enter(args, kwargs)
+        finally:
+            for module in modules:
+                module.training = not training
 
     def _hand_on_mask(self, output: Any, inputs: Any, masks: Any) -> None:
         if not has_mask(get_mask(output)) or output is inputs:  # a layer inside may have hung one there

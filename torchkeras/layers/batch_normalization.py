@@ -61,6 +61,10 @@ class BatchNormalization(Layer):
     resolves_training = True
     config_omits = ("renorm", "renorm_clipping", "renorm_momentum", "fused", "virtual_batch_size", "adjustment")
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        # the modes of Keras 1 are a class of their own
+        return super().__new__(layer_registry.find("KeptBatchNormalization") if cls is BatchNormalization and kwargs.get("mode") else cls)
+
     def __init__(
         self,
         axis: int | Sequence[int] = -1,
@@ -109,6 +113,7 @@ class BatchNormalization(Layer):
         self._check_arguments()
         self.input_spec = InputSpec(min_ndim=2)
         self._debiased = generations.choose("batchnorm.moving_average") == "debiased"
+        self._always_biased = generations.choose("batchnorm.moving_average") == "biased"
         self._frozen_is_inference = generations.choose("batchnorm.frozen_is_inference")
         self._lists_axes = generations.choose("batchnorm.axis_list")
         self._rank: int | None = None
@@ -223,7 +228,7 @@ class BatchNormalization(Layer):
 
     def _is_unbiased(self, inputs: Tensor) -> bool:
         """Whether the moving variance is an unbiased one: where TensorFlow's fused kernel runs, for four axes."""
-        if inputs.dim() != 4 or not self._by_kernel:
+        if inputs.dim() != 4 or not self._by_kernel or self._always_biased:
             return False
         if self._debiased:
             return self._axis in (-1, 3)

@@ -73,9 +73,11 @@ def keras2_layer(class_name: str, config: Mapping[str, Any], data_format: str | 
     """
     name = CLASSES.get(class_name, class_name)
     spelling = TABLE.get(name)
-    if spelling is None or not is_keras1(spelling, (), config, False):
+    if spelling is None:
         return name, dict(config)
-    _, _, arguments = modernise(name, (), config, keras1=True)
+    arguments = dict(config)
+    if is_keras1(spelling, (), config, False):
+        _, _, arguments = modernise(name, (), config, keras1=True)
     if "dim_ordering" in spelling.words and arguments.get("data_format") is None and data_format is not None:
         arguments["data_format"] = data_format
     return name, arguments

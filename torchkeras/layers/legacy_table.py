@@ -6,6 +6,7 @@ Source: Keras 1.2.2 `keras.layers`, Keras 2.2.4 `keras.legacy.interfaces`.
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -81,6 +82,11 @@ def _recurrent(given: Arguments) -> None:
             )
 
 
+def _simple_recurrent(given: Arguments) -> None:
+    _recurrent(given)
+    given.pop("implementation", None)  # all ways give the same numbers
+
+
 def _no_mode(given: Arguments) -> None:
     if given.get("mode") == 0:
         del given["mode"]
@@ -89,6 +95,12 @@ def _no_mode(given: Arguments) -> None:
 def _no_dropout(given: Arguments) -> None:
     if not given.get("dropout", 1):
         del given["dropout"]
+
+
+def _no_transform_bias(given: Arguments) -> None:
+    if "transform_bias" in given:
+        del given["transform_bias"]
+        warnings.warn("Highway: transform_bias has no effect, as in Keras 1.2; the gate's bias starts at one.", DeprecationWarning, stacklevel=2)
 
 
 def _both_kernels(given: Arguments) -> None:
@@ -157,7 +169,7 @@ TABLE: Final[dict[str, Spelling]] = {
         f"output_dim {_DENSE_ORDER} input_dim input_length", {**_WEIGHTS, "output_dim": "units", "input_length": INPUT_LENGTH}, finish=_first_input
     ),
     "MaxoutDense": Spelling(f"output_dim nb_feature init weights {_LAST} input_dim", {**_WEIGHTS, "output_dim": "units", "nb_feature": "features"}),
-    "Highway": Spelling(f"{_DENSE_ORDER} input_dim", _WEIGHTS),
+    "Highway": Spelling(f"{_DENSE_ORDER} input_dim", {**_WEIGHTS, "transform_bias": "transform_bias"}, finish=_no_transform_bias),
     "Dropout": Spelling("p noise_shape seed", {"p": "rate"}),
     "SpatialDropout1D": Spelling("p", {"p": "rate"}),
     "SpatialDropout2D": Spelling("p dim_ordering", {"p": "rate", **_FORMAT}),
@@ -244,7 +256,7 @@ TABLE: Final[dict[str, Spelling]] = {
     "GlobalAveragePooling3D": Spelling("dim_ordering", _FORMAT),
     # recurrent
     "SimpleRNN": Spelling(
-        "output_dim init inner_init activation W_regularizer U_regularizer b_regularizer dropout_W dropout_U", _RECURRENT, finish=_recurrent
+        "output_dim init inner_init activation W_regularizer U_regularizer b_regularizer dropout_W dropout_U", _RECURRENT, finish=_simple_recurrent
     ),
     "GRU": Spelling(_GATES, _RECURRENT, finish=_recurrent, implied={"reset_after": False}),
     "LSTM": Spelling(f"output_dim {_LSTM} W_regularizer U_regularizer b_regularizer dropout_W dropout_U", _RECURRENT, finish=_recurrent),

@@ -7,12 +7,15 @@ from collections import defaultdict
 from typing import Any
 
 from torchkeras import generations
+from torchkeras.layers.legacy_table import FORMER_CLASSES
 
 _counts: dict[str, int] = defaultdict(int)
 
 
 def snake_case(class_name: str) -> str:
-    """Prefix of automatic names for a class: "MaxPooling2D" -> "max_pooling2d"."""
+    """Prefix of automatic names for a class: "MaxPooling2D" -> "max_pooling2d", in Keras 1 "maxpooling2d"."""
+    if generations.choose("name.words") == "run together":
+        return FORMER_CLASSES.get(class_name, class_name).lower()
     name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", class_name)
     name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
     return "private" + name if name.startswith("_") else name
