@@ -41,6 +41,7 @@ class Network(Layer):
     accepts_integers = True
     resolves_training = True
     hangs_masks = True
+    clears_losses = True
 
     def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any) -> None:
         super().__init__(name=name or self._automatic_name(inputs is not None), trainable=trainable, **kwargs)
@@ -62,7 +63,8 @@ class Network(Layer):
         inputs_flat, outputs_flat = symbolic_leaves(inputs), symbolic_leaves(outputs)
         self._check_ends(inputs, outputs, inputs_flat, outputs_flat)
         input_layers = [_input_layer_of(tensor) for tensor in inputs_flat]
-        nodes, layers = records.sorted_nodes(inputs_flat, outputs_flat)
+        added = self.__dict__.get("_added_ends")  # what is computed beside the outputs: losses and metrics
+        nodes, layers = records.sorted_nodes(inputs_flat, [*outputs_flat, *((added and added.outputs) or ())])
         layers = [layer for layer in input_layers if layer not in layers] + layers
         keys = self._adopt(layers)
         record = records.make_record(inputs_flat, outputs, outputs_flat, keys, nodes)

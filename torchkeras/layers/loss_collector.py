@@ -31,6 +31,7 @@ class LossCollector(Weighted):
     """What a layer adds to the training loss and to the logs."""
 
     adds_losses: ClassVar[bool] = False  # whether calls of the class add losses or metrics by themselves; users' classes always may
+    clears_losses: ClassVar[bool] = False  # whether a call from outside forgets what earlier calls added
     _call_losses: list[Tensor]
     _callable_losses: list[Callable[[], Tensor]]
     _call_metrics: list[tuple[str, Tensor]]

@@ -18,6 +18,7 @@ from torchkeras.training.compiled import Compiled, as_list
 from torchkeras.training.engines import Engines
 from torchkeras.training.modes import Modes, Scheduling
 from torchkeras.training.placing import Placed
+from torchkeras.training.precision import in_precision
 from torchkeras.training.standardize import Door
 from torchkeras.training.steps import Step, make_own_step, make_predict_step, make_test_step, make_train_step
 from torchkeras.training.tensors import flatten, map_leaves
@@ -276,7 +277,11 @@ class Compiling(Placed):
         return make_test_step(self, self._compiled) if own is None else make_own_step(own, self._compiled)
 
     def _predict_step(self, keep: Callable[[Any], Any]) -> Step:
-        return make_predict_step(self._own("predict_step") or self, keep, packed=self._own("predict_step") is not None)
+        own = self._own("predict_step")
+        predict = in_precision(self if own is None else own, self.device, self._modes.dtype)
+        if self._modes.dtype is not None:
+            return make_predict_step(predict, lambda output: keep(map_leaves(torch.Tensor.float, output)), packed=own is not None)
+        return make_predict_step(predict, keep, packed=own is not None)
 
     # -- engines
 

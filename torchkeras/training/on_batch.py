@@ -80,12 +80,13 @@ class BatchCalls(Compiling):
         self._place()
         was = self.training
         self.train(False)
+        outputs: list[Any] = []
         try:
             with torch.inference_mode():
-                output = self(on_device(x, self.device))
+                self._predict_step(outputs.append)(None, (on_device(x, self.device), None, None))
         finally:
             self.train(was)
-        return like(output, [to_numpy(leaf) for leaf in flatten(output)])
+        return like(outputs[0], [to_numpy(leaf) for leaf in flatten(outputs[0])])
 
     def _one_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any, who: str) -> tuple[Batch, Compiled]:
         batch = Door(self, who, class_weight).whole(x, y, sample_weight)

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from torchkeras.graph.network import Network
+from torchkeras.training.added import Adding
 
 
-class Placed(Network):
+class Placed(Adding):
     """A network that knows the device it is to train on."""
 
     _device: torch.device | None = None  # what compile was told
