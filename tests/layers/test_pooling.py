@@ -48,6 +48,33 @@ def test_global_pooling_layers_are_ordinary_layers(cls, data_format):
     check_layer(cls, {"data_format": data_format}, (2, 4, 3, 5, 3)[: cls.rank + 2], unknown=range(cls.rank + 2))
 
 
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_pools_of_large_samples_are_ordinary_layers(data_format):
+    # they run on other code than small ones
+    check_layer(layers.GlobalMaxPooling2D, {"data_format": data_format}, (2, 9, 16, 17), unknown=range(4))
+    check_layer(layers.AveragePooling3D, {"data_format": data_format}, (1, 9, 10, 9, 11), unknown=(0,))
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_maxima_of_large_samples_are_those_of_small_ones(rank, data_format):
+    layer = GLOBAL[rank - 1](data_format)
+    x = torch.randint(0, 3, (2, *(14,) * rank, 12)[: rank + 2]).double().requires_grad_()  # many entries are equal
+    outputs = layer(x)
+    layer._is_large = not layer._is_large
+    wanted = layer(x)
+    torch.testing.assert_close(outputs, wanted)
+    torch.testing.assert_close(torch.autograd.grad(outputs.square().sum(), x), torch.autograd.grad(wanted.square().sum(), x))
+
+
+def test_gradients_of_gradients_of_large_maxima():
+    layer = layers.GlobalMaxPooling1D()
+    x = torch.randperm(2 * 3 * 4).double().view(2, 3, 4).requires_grad_()
+    layer(x)
+    layer._is_large = True
+    assert torch.autograd.gradgradcheck(lambda inputs: layer(inputs).pow(3) / 1000, x)
+
+
 def test_masked_global_pooling_is_an_ordinary_layer():
     check_layer(layers.GlobalAveragePooling1D, {}, (2, 4, 3), unknown=(0, 1), masked=True)
 

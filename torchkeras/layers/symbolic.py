@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from torchkeras.layers.naming import name_of
-from torchkeras.shapes import as_shape, merge_unknown
+from torchkeras.shapes import merge_unknown
 
 T = TypeVar("T")
 
@@ -272,7 +272,7 @@ def shape_of(structure: Any) -> Any:
         return [shape_of(part) for part in structure]
     if isinstance(structure, Mapping):
         return {key: shape_of(part) for key, part in structure.items()}
-    return as_shape(structure.shape)
+    return tuple(structure.shape)  # as it is: while a program is exported, a dynamic dimension must not become a number
 
 
 class NodeList(list):
