@@ -292,8 +292,40 @@ def csv_text():
     return found
 
 
+def board():
+    """Scalars that TensorBoard writes: run -> tag -> [step, value], by epoch and by batch."""
+    found = {}
+    for freq in ["epoch"] if VERSION == "1.2.2" else ["epoch", "batch", 2, 8]:
+        folder = tempfile.mkdtemp()
+        more = {"profile_batch": 0} if MODERN else {}
+        if VERSION != "1.2.2":
+            more["update_freq"] = freq
+        fit(model(), [C.ReduceLROnPlateau("loss"), C.TensorBoard(folder, **more)], **validation())
+        found[str(freq)] = read_board(folder)
+    return found
+
+
+def read_board(folder):
+    """The scalars in the event files below a folder."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util import tensor_util
+
+    runs = {}
+    for here, _, files in os.walk(folder):
+        if not any("tfevents" in name for name in files):
+            continue
+        events = EventAccumulator(here, size_guidance={"tensors": 0, "scalars": 0})
+        events.Reload()
+        scalars = {tag: [[e.step, e.value] for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+        for tag in events.Tags()["tensors"]:
+            values = [[e.step, tensor_util.make_ndarray(e.tensor_proto)] for e in events.Tensors(tag)]
+            scalars.update({tag: [[step, float(value)] for step, value in values if value.dtype.kind == "f"]})
+        runs[os.path.relpath(here, folder)] = {tag: values for tag, values in scalars.items() if values}
+    return runs
+
+
 def main():
-    result = {"version": VERSION, "orders": orders(), "rules": rules(), "scheduler": scheduler(), "nan": nan(), "csv": csv_text()}
+    result = {"version": VERSION, "orders": orders(), "rules": rules(), "scheduler": scheduler(), "nan": nan(), "csv": csv_text(), "board": board()}
     x, y, weights = data()
     result["data"] = {"x": x.tolist(), "y": y.tolist(), "weights": [weight.tolist() for weight in weights]}
     path = os.path.join(sys.argv[1], f"hooks-{VERSION}.json")

@@ -99,12 +99,12 @@ class TensorBoard(Callback):
         self._scalars = BatchScalars(self.update_freq, self.one_run)
         self._parts: list[Part] = []
         self._projector: Projector | None = None
-        self._in_fit = False
 
     def listens(self, hook: str) -> bool:
         """Batches matter only where their values are written, or some of them are profiled."""
         profiled = bool(self.profile_batch[1]) and "train_batch" in hook
-        return "batch" not in hook or (is_chief() and (profiled or (self.update_freq != "epoch" and hook.endswith("_end"))))
+        written = self.update_freq != "epoch" and hook == "on_train_batch_end"
+        return "batch" not in hook or (is_chief() and (profiled or written))
 
     # -- training
 
@@ -113,7 +113,6 @@ class TensorBoard(Callback):
         self.seen = 0
         if not is_chief():
             return
-        self._in_fit = True
         self.board = board = Board(self.log_dir, self.one_run)
         _ = board["train"]  # a folder that cannot be written is told of now
         self._scalars.start()
@@ -146,24 +145,15 @@ class TensorBoard(Callback):
             part.batch_end()
         if self.board is not None and self.update_freq != "epoch":
             self.seen += self._scalars.size(logs)
-            self._scalars.add(self.board, "train", self.seen, logs)
+            self._scalars.add(self.board, self.seen, logs)
 
     def on_test_begin(self, logs: Any = None) -> None:
         for part in self._parts:
             part.test_begin()
-        if not self._in_fit and self.update_freq != "epoch" and is_chief():
-            self.board = Board(self.log_dir, self.one_run)
-        self._scalars.start_test()
-
-    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self.board is not None and not self.one_run:
-            self._scalars.add(self.board, "validation", batch + 1, logs)
 
     def on_test_end(self, logs: Any = None) -> None:
         for part in self._parts:
             part.test_end()
-        if not self._in_fit:
-            self._close_board(well=True)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         board = self.board
@@ -193,7 +183,7 @@ class TensorBoard(Callback):
         parts, self._parts = self._parts, []
         for part in parts:
             part.close()
-        self._in_fit, self._projector = False, None
+        self._projector = None
         board, self.board = self.board, None
         if board is not None:
             self._scalars.write(board)

@@ -51,7 +51,7 @@ class BatchScalars:
 
     def __init__(self, update_freq: Any, one_run: bool) -> None:
         self.update_freq, self.one_run = update_freq, one_run
-        self._waiting: list[tuple[str, int, list[str], list[Any]]] = []
+        self._waiting: list[tuple[int, list[str], list[Any]]] = []
         self._values = 0
         self._written_at = 0
         self._since = 0.0
@@ -60,15 +60,11 @@ class BatchScalars:
         """A new training."""
         self._waiting, self._values, self._written_at = [], 0, 0
 
-    def start_test(self) -> None:
-        """A new evaluation."""
-        self._since = time.monotonic()
-
     def size(self, logs: Any) -> int:
         """How far a batch counts: one, in Keras 1 and 2 its samples."""
         return (getattr(logs, "known", logs) or {}).get("size", 1) if self.one_run else 1
 
-    def add(self, runs: Runs, run: str, seen: int, logs: Any) -> None:
+    def add(self, runs: Runs, seen: int, logs: Any) -> None:
         """Take a batch's values, if it is its turn."""
         if self.one_run:
             if seen - self._written_at < self.update_freq:
@@ -82,7 +78,7 @@ class BatchScalars:
         values = [raw[name].detach().clone() if isinstance(raw[name], torch.Tensor) else raw[name] for name in names]
         if not self._waiting:
             self._since = time.monotonic()
-        self._waiting.append((run, seen, names, values))
+        self._waiting.append((seen, names, values))
         self._values += len(values)
         if self._values > _ROOM or time.monotonic() - self._since > _PATIENCE:
             self.write(runs)
@@ -90,7 +86,7 @@ class BatchScalars:
     def write(self, runs: Runs) -> None:
         """Read what waits, at once, and write it."""
         waiting, self._waiting, self._values = self._waiting, [], 0
-        read = iter(read_all(value for _, _, _, values in waiting for value in values))
-        for run, step, names, _ in waiting:
+        read = iter(read_all(value for _, _, values in waiting for value in values))
+        for step, names, _ in waiting:
             for name in names:
-                runs[run].add_scalar(name if self.one_run else f"batch_{name}", next(read), step)
+                runs["train"].add_scalar(name if self.one_run else f"batch_{name}", next(read), step)
