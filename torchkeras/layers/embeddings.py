@@ -12,6 +12,7 @@ from torchkeras import constraints, initializers, regularizers
 from torchkeras.layers import layouts
 from torchkeras.layers.base import Layer, layer_registry
 from torchkeras.layers.symbolic import SIZE_TRIALS, in_trial
+from torchkeras.ops.recurrent import known_lengths, with_noted_count
 
 
 @layer_registry.add()
@@ -100,7 +101,10 @@ class Embedding(Layer):
             raise
 
     def compute_mask(self, inputs: Tensor, mask: Any = None) -> Tensor | None:
-        return inputs != 0 if self.mask_zero else None
+        if self.mask_zero:
+            return with_noted_count(inputs != 0, inputs, 0)
+        # the mask of rows of unequal length, whose steps are known, goes on; Keras knows no such rows
+        return mask if isinstance(mask, Tensor) and known_lengths(mask) is not None else None
 
     def _may_go_straight(self) -> bool:
         return self.built and not self.mask_zero

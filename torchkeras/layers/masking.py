@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from torchkeras.layers.base import Layer, layer_registry
+from torchkeras.ops.recurrent import with_noted_count
 
 
 @layer_registry.add()
@@ -31,4 +32,4 @@ class Masking(Layer):
         return inputs * (inputs != self.mask_value).any(dim=-1, keepdim=True)
 
     def compute_mask(self, inputs: Tensor, mask: Any = None) -> Tensor:
-        return (inputs != self.mask_value).any(dim=-1)
+        return with_noted_count((inputs != self.mask_value).any(dim=-1), inputs, self.mask_value)

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from torchkeras.preprocessing.ragged import Ragged
 from torchkeras.preprocessing.timeseries import TimeseriesGenerator, timeseries_generator_from_json
 
-__all__ = ["TimeseriesGenerator", "make_sampling_table", "pad_sequences", "skipgrams", "timeseries_generator_from_json"]
+__all__ = ["Ragged", "TimeseriesGenerator", "make_sampling_table", "pad_sequences", "skipgrams", "timeseries_generator_from_json"]
 
 
 def pad_sequences(

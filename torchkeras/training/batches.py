@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torchkeras.layers.masks import get_mask, set_mask
+from torchkeras.ops.recurrent import hand_on_counts
 from torchkeras.training.tensors import flatten, like
 
 Batch = tuple[Any, Any, Any]  # inputs, targets, sample weights: tensors, or lists of them (with `None` for what is not there)
@@ -46,6 +48,10 @@ class Batches:
     def epoch_ended(self) -> None:
         """Told after each epoch, before the first batch of the next."""
 
+    def outputs(self) -> Any:
+        """What gathers the predictions of this data, where it takes more than joining the batches; else `None`."""
+        return None
+
     def close(self, timeout: float | None = None) -> None:
         """End what works in the background; wait for it so many seconds, or (`None`) until it is gone."""
 
@@ -58,7 +64,11 @@ def on_device(structure: Any, device: torch.device) -> Any:
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor on another device. To CUDA it goes by pinned memory, so that neither side waits."""
-    if device.type == "cuda" and tensor.device.type == "cpu":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=device.type == "cuda")
+    """A tensor on another device, with what hangs on it. To CUDA it goes by pinned memory, so that neither side waits."""
+    source = tensor.pin_memory() if device.type == "cuda" and tensor.device.type == "cpu" else tensor
+    there = source.to(device, non_blocking=device.type == "cuda")
+    if tensor.__dict__:  # a mask, and lengths that the host counted: so no one has to wait for the device to count
+        mask = get_mask(tensor)
+        set_mask(there, None if mask is None else moved(mask, device))
+        hand_on_counts(tensor, there)
+    return there

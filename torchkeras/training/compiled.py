@@ -59,6 +59,12 @@ def as_list(structure: Any, names: Sequence[str]) -> list[Any]:
     return list(structure)
 
 
+def mask_of(y_true: Any, y_pred: Any) -> Tensor | None:
+    """The mask of an output; where a layer dropped it, that of targets of unequal length, whose padding does not count."""
+    mask = getattr(y_pred, "_keras_mask", None)
+    return getattr(y_true, "_keras_mask", None) if mask is None else mask
+
+
 class Watched(NamedTuple):
     """A metric of one output."""
 
@@ -146,7 +152,7 @@ class Compiled:
             if objective is None or true is None:
                 parts.append(None)
                 continue
-            part = objective(true, pred, sample, getattr(pred, "_keras_mask", None))
+            part = objective(true, pred, sample, mask_of(true, pred))
             parts.append(part)
             part = part if factor == 1.0 else part * factor
             total = part if total is None else total + part
@@ -170,7 +176,7 @@ class Compiled:
         """Add a batch to the metrics."""
         for found, true, pred, sample in zip(self.metrics or (), y_true, y_pred, sample_weight, strict=False):
             if found:
-                mask = getattr(pred, "_keras_mask", None)
+                mask = mask_of(true, pred)
                 for _, metric, weighted in found:
                     weight = sample if weighted else None
                     if isinstance(metric, BatchMean):

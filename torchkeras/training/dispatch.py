@@ -11,9 +11,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from torchkeras import generations
-from torchkeras.training.arrays import ArrayBatches, Packing
+from torchkeras.preprocessing.ragged import Ragged
+from torchkeras.training.arrays import ArrayBatches, InMemory, Packing
 from torchkeras.training.batches import Batches
 from torchkeras.training.disk import DiskBatches, Rows, stays_on_disk
+from torchkeras.training.ragged import RaggedBatches, with_rows
 from torchkeras.training.standardize import Door
 from torchkeras.training.streams import GeneratorBatches, SequenceBatches, StreamBatches
 from torchkeras.training.tensors import flatten, like, several
@@ -91,6 +93,7 @@ def make_batches(
         raise ValueError(f"{who} takes shuffle=True, False or 'batch', but got {shuffle!r}.")
     if x is None:
         raise ValueError(f"{who} got no data: x is missing.")
+    x, y = with_rows(model, x, y)
     if not is_stream(x) or isinstance(x, TensorDataset):
         if isinstance(x, TensorDataset):
             _only_x(y, sample_weight, x, who)
@@ -123,6 +126,7 @@ def _at_hand(
 ) -> Batches:
     """Batches of data that are given all at once."""
     _check_size(batch_size, door.who)
+    door.keeps_rows = True
     packing = Packing(*door.whole(*data))
     samples = packing.leaves[0].shape[0]
     own = _own_batch_size(model)
@@ -136,7 +140,11 @@ def _at_hand(
             f"In a stateful network, the number of samples must be divisible by the batch size, "
             f"but {door.who} got {samples} samples in batches of {size}."
         )
-    kind = DiskBatches if any(isinstance(leaf, Rows) for leaf in packing.leaves) else ArrayBatches
+    kind: type[InMemory] = DiskBatches if any(isinstance(leaf, Rows) for leaf in packing.leaves) else ArrayBatches
+    if any(isinstance(leaf, Ragged) for leaf in packing.leaves):
+        if kind is DiskBatches:
+            raise ValueError(f"{door.who} takes rows of unequal length together with arrays in memory, but not with data on disk. Read those first.")
+        kind = RaggedBatches
     batches = kind(packing, size, shuffle, model.device)
     if steps is not None:
         if steps > batches.steps:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from torchkeras import config
+from torchkeras.preprocessing.ragged import Ragged, is_nested
 from torchkeras.training import checks
 from torchkeras.training.class_weights import combine
 from torchkeras.training.disk import Rows, stays_on_disk
+from torchkeras.training.ragged import masked_rows
 from torchkeras.training.tensors import column, flatten, map_leaves, several, to_tensor
 from torchkeras.utils.data_utils import unpack_x_y_sample_weight
 
@@ -31,6 +33,7 @@ class Door:
 
     def __init__(self, model: Compiling, who: str, class_weight: Any = None, targets: bool = True) -> None:
         self.model, self.who, self.class_weight, self.targets = model, who, class_weight, targets
+        self.keeps_rows = False  # whether rows of unequal length are padded batch by batch, later
         self._seen = 0
 
     # -- what comes in
@@ -85,6 +88,9 @@ class Door:
         """Arrays as tensors, in the structure they came in; arrays on disk stay there."""
         if isinstance(value, Rows):
             return value
+        if isinstance(value, Ragged) or is_nested(value):
+            rows = value if isinstance(value, Ragged) else Ragged(value)
+            return rows if self.keeps_rows else masked_rows(rows)
         if stays_on_disk(value):
             return Rows(value, who)
         if isinstance(value, Mapping):
@@ -159,6 +165,8 @@ class Door:
             raise ValueError("sample_weight and class_weight need targets: y is missing.")
         names, targets = self.output_names(y), flatten(y)
         given = checks.weights_per_output(sample_weight, names)
+        if self.class_weight is not None and any(isinstance(target, Ragged) for target in targets):
+            raise ValueError(f"{self.who} takes no class_weight for targets of unequal length. Give sample_weight, or pad them with pad_sequences.")
         weights = [None if weight is None else to_tensor(weight, "sample_weight").to(config.float_dtype()) for weight in given]
         checks.check_weights(weights, targets, names, self.model._sample_weight_modes)
         if self.class_weight is not None:
@@ -186,7 +194,7 @@ class Door:
         compiled = self.model._compiled
         if y is None or compiled is None:
             return
-        targets = flatten(y)
+        targets = [target.values.unsqueeze(0) if isinstance(target, Ragged) else target for target in flatten(y)]
         if self._seen > 1:  # later batches on a device are not waited for
             targets = [target if isinstance(target, Tensor) and target.device.type == "cpu" else None for target in targets]
         checks.check_targets(self.model, compiled, targets)

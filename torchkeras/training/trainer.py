@@ -13,6 +13,7 @@ from torchkeras.training.hooks import CallbackList, fit_params, split_callbacks
 from torchkeras.training.loops import FitRun, Plan, run_predict, run_test
 from torchkeras.training.on_batch import BatchCalls
 from torchkeras.training.own_steps import OwnSteps
+from torchkeras.training.ragged import with_rows
 from torchkeras.training.standardize import Door
 
 
@@ -84,6 +85,7 @@ class Trainer(GeneratorCalls, BatchCalls, OwnSteps):
         team = Workers(workers, max_queue_size, use_multiprocessing, hang_timeout)
         door = Door(self, "fit", class_weight)
         validation_weight = None
+        x, y = with_rows(self, x, y)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
             validation_weight = class_weight if generations.choose("class_weight.validation_split") else None

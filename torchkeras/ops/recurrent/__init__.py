@@ -1,6 +1,7 @@
 """Recurrence on tensors: fused kernels, loops over time, masks of any pattern."""
 
 from torchkeras.ops.recurrent.convolution import conv_lstm_step, convolve
+from torchkeras.ops.recurrent.counts import hand_on_counts, note_count, with_noted_count
 from torchkeras.ops.recurrent.kernels import flatten_weights, run_fused
 from torchkeras.ops.recurrent.order import StepOrder, known_lengths, order_steps, set_known_lengths
 from torchkeras.ops.recurrent.recurrence import FORMS, MASKED_OUTPUTS, Recurrence, Result, run
@@ -20,9 +21,11 @@ __all__ = [
     "convolve",
     "flatten_weights",
     "gru_step",
+    "hand_on_counts",
     "known_lengths",
     "lstm_step",
     "masked_scan",
+    "note_count",
     "order_steps",
     "packed_scan",
     "project",
@@ -34,4 +37,5 @@ __all__ = [
     "swap_gates",
     "weights_from_keras",
     "weights_to_keras",
+    "with_noted_count",
 ]

@@ -1,0 +1,251 @@
+"""Sequences of unequal length as batches: each padded to its own longest row, masked, and bucketed by length where asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from torchkeras.layers.masks import set_mask
+from torchkeras.ops.recurrent import set_known_lengths
+from torchkeras.preprocessing.ragged import Ragged, is_nested
+from torchkeras.training.arrays import InMemory, Packing
+from torchkeras.training.batches import Batch, on_device
+from torchkeras.training.tensors import flatten, present
+
+POOL = 16  # batches whose rows are sorted together: little padding is left, and still batches differ from epoch to epoch
+
+
+def with_rows(model: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    """Inputs and targets with every list of unequal arrays, and every nested tensor, as `Ragged`; all else as it came."""
+    record = model._record_
+    shapes = None if record is None or getattr(model, "_inferred", False) else [record.infos[number].shape for number in record.inputs]
+    names = None if shapes is None else model.input_names
+    x = _inputs_with_rows(x, shapes, names)
+    ragged = [leaf for leaf in _leaves(x) if isinstance(leaf, Ragged)]
+    if ragged and y is not None:
+        outputs = len(model.output_names) if record is not None else None
+        y = _targets_with_rows(y, ragged, outputs)
+    return x, y
+
+
+def _leaves(value: Any) -> list[Any]:
+    return [value] if isinstance(value, Ragged) else flatten(value)
+
+
+def _inputs_with_rows(x: Any, shapes: Any, names: Any) -> Any:
+    if isinstance(x, Mapping):
+        by_name = {} if names is None else dict(zip(names, shapes, strict=True))
+        return {name: _as_rows(part, by_name.get(name)) for name, part in x.items()}
+    many = isinstance(x, (list, tuple))
+    if many and shapes is not None and len(shapes) > 1:
+        return [_as_rows(part, shape) for part, shape in zip(x, shapes, strict=True)] if len(x) == len(shapes) else x
+    rows = _as_rows(x, None if shapes is None else shapes[0], arrays=shapes is not None)
+    if rows is x and many and shapes is None:
+        parts = [_as_rows(part, None) for part in x]
+        return parts if any(isinstance(part, Ragged) for part in parts) else x
+    return rows
+
+
+def _targets_with_rows(y: Any, inputs: list[Ragged], outputs: int | None) -> Any:
+    if isinstance(y, Mapping):
+        return {name: _as_rows(part, None) for name, part in y.items()}
+    if isinstance(y, (list, tuple)) and len(y) != len(inputs[0]) and (outputs or 2) > 1:
+        return [_as_rows(part, None) for part in y]
+    same = isinstance(y, (list, tuple)) and all(_is_row(row) for row in y) and any([len(row) for row in y] == list(one.lengths) for one in inputs)
+    return Ragged(y) if same else _as_rows(y, None)
+
+
+def _as_rows(value: Any, shape: Any, *, arrays: bool = False) -> Any:
+    """A value as `Ragged` where it is rows of unequal length; `arrays`: also where it is several arrays of equal length."""
+    if isinstance(value, Ragged):
+        return value
+    if is_nested(value):
+        return Ragged(value)
+    if shape is not None and (len(shape) < 2 or shape[1] is not None):
+        return value  # one length is wanted: others say so
+    if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1:
+        value = list(value)
+    if not isinstance(value, (list, tuple)) or len(value) < 2 or not all(_is_row(row) for row in value):
+        return value
+    if len({len(row) for row in value}) > 1:
+        return Ragged(value)
+    return Ragged(value) if arrays and all(hasattr(row, "shape") for row in value) else value
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) or (isinstance(value, (np.ndarray, Tensor)) and value.ndim > 0)
+
+
+def has_rows(*structures: Any) -> bool:
+    """Whether data hold sequences of unequal length."""
+    return any(isinstance(leaf, Ragged) for structure in structures for leaf in _leaves(structure))
+
+
+class RaggedBatches(InMemory):
+    """Batches of which some leaves are `Ragged`. Masks hang on the padded tensors, with the lengths that the host knows.
+
+    Args:
+        packing: The data.
+        batch_size: Rows in a batch; the last may be smaller.
+        shuffle: As for arrays: the same seed gives the same order.
+        device: Where batches are wanted.
+
+    Raises:
+        ValueError: targets that have other lengths than every input.
+    """
+
+    def __init__(self, packing: Packing, batch_size: int, shuffle: bool | str, device: torch.device) -> None:
+        super().__init__(packing, batch_size, shuffle, device)
+        x, y, _ = packing.structures
+        self.inputs = [leaf for leaf in present(x) if isinstance(leaf, Ragged)]
+        self.bucket = any(leaf.bucket for leaf in packing.leaves if isinstance(leaf, Ragged))
+        self.lengths = sum((leaf.lengths for leaf in self.inputs), np.zeros(self.samples, dtype=np.int64))
+        self.taken: list[np.ndarray] = []  # the rows of each batch of this epoch
+        for target in present(y):
+            if isinstance(target, Ragged):
+                self._check_lengths(target)
+
+    def _check_lengths(self, target: Ragged) -> None:
+        if any(np.array_equal(target.lengths, one.lengths) for one in self.inputs):
+            return
+        if not self.inputs:
+            raise ValueError("y has rows of unequal length, but x has not. Give both as lists of rows, or pad y with pad_sequences.")
+        row = int(np.flatnonzero(target.lengths != self.inputs[0].lengths)[0])
+        raise ValueError(
+            f"Targets of unequal length need a step for each step of an input, but row {row} of y has {target.lengths[row]} steps "
+            f"and row {row} of x has {self.inputs[0].lengths[row]}."
+        )
+
+    def first(self) -> Batch:
+        return self._batch(np.arange(1))
+
+    def _batch(self, rows: np.ndarray) -> Batch:
+        chosen = torch.from_numpy(rows)
+        parts = []
+        for leaf in self.packing.leaves:
+            if isinstance(leaf, Ragged):
+                parts.append(masked_rows(leaf, rows))
+            else:
+                parts.append(leaf.index_select(0, on_device(chosen, leaf.device)))
+        return self.packing(parts)
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = self.order.next()
+        rows = np.arange(self.samples) if order is None else order.numpy()
+        self.taken = []
+        for number, part in enumerate(bucketed(rows, self.lengths, self.batch_size, bool(self.order.shuffle)) if self.bucket else self._cut(rows)):
+            if number == self.steps:
+                return
+            self.taken.append(part)
+            yield tuple(on_device(one, self.device) for one in self._batch(part))  # type: ignore[misc]
+
+    def _cut(self, rows: np.ndarray) -> list[np.ndarray]:
+        return [rows[start : start + self.batch_size] for start in range(0, len(rows), self.batch_size)]
+
+    def outputs(self) -> RowOutputs:
+        """What gathers predictions: steps of unequal number, in the order in which rows were given."""
+        return RowOutputs(self)
+
+
+def masked_rows(leaf: Ragged, rows: np.ndarray | None = None) -> Tensor:
+    """Some rows padded to the longest, with their mask."""
+    padded, mask = leaf.pad(rows)
+    set_known_lengths(mask, (leaf.lengths if rows is None else leaf.lengths[rows]).tolist())
+    set_mask(padded, mask)
+    return padded
+
+
+def bucketed(rows: np.ndarray, lengths: np.ndarray, batch_size: int, shuffled: bool) -> list[np.ndarray]:
+    """Batches of rows of like length; one that is not full comes last.
+
+    Args:
+        rows: The rows in this epoch's order.
+        lengths: (rows,) the steps of each.
+        batch_size: Rows in a batch.
+        shuffled: Whether to sort within pools and to mix the batches, or to sort all rows.
+    """
+    if not shuffled:
+        rows = rows[np.argsort(lengths[rows], kind="stable")]
+        return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    whole = len(rows) // batch_size * batch_size
+    batches: list[np.ndarray] = []
+    for start in range(0, whole, POOL * batch_size):
+        pool = rows[start : min(start + POOL * batch_size, whole)]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches += np.split(pool, len(pool) // batch_size)
+    mixed = [batches[number] for number in torch.randperm(len(batches)).tolist()]
+    return [*mixed, rows[whole:]] if whole < len(rows) else mixed
+
+
+class RowOutputs:
+    """Predictions for rows of unequal length: an output with a mask becomes a list of arrays, one a row, as long as the row.
+
+    Args:
+        batches: What is predicted.
+    """
+
+    def __init__(self, batches: RaggedBatches) -> None:
+        self.batches = batches
+        self.parts: list[list[np.ndarray]] = []
+        self.lengths: list[list[np.ndarray | None]] = []
+        self.form: Any = None
+
+    def append(self, output: Any) -> None:
+        """Keep what the model gave for a batch."""
+        self.form = output
+        leaves = flatten(output)
+        rows = self.batches.taken[-1]
+        self.lengths.append([self._lengths(leaf, rows) for leaf in leaves])
+        self.parts.append([to_numpy(leaf) for leaf in leaves])
+
+    def _lengths(self, leaf: Tensor, rows: np.ndarray) -> np.ndarray | None:
+        """The steps of each row of an output; `None`: it has no steps."""
+        mask = getattr(leaf, "_keras_mask", None)
+        if mask is None or leaf.dim() < 2 or mask.shape[:2] != leaf.shape[:2]:
+            return None
+        found = {tuple(own) for own in (one.lengths[rows] for one in self.batches.inputs) if own.max() == leaf.shape[1]}
+        if len(found) == 1:
+            return np.array(found.pop())
+        step = torch.arange(1, mask.shape[1] + 1, device=mask.device)
+        return (mask.flatten(2).any(2) * step if mask.dim() > 2 else mask * step).amax(1).cpu().numpy()
+
+    def joined(self) -> Any:
+        """All of them in the order in which the rows were given."""
+        order = np.concatenate(self.batches.taken)
+        back = np.argsort(order, kind="stable")
+        leaves: list[Any] = []
+        for number in range(len(self.parts[0])):
+            parts, lengths = [one[number] for one in self.parts], [one[number] for one in self.lengths]
+            if any(own is None for own in lengths):
+                leaves.append(_together(parts)[back])
+                continue
+            rows = [row[:length] for part, own in zip(parts, lengths, strict=True) for row, length in zip(part, own, strict=True)]  # type: ignore[arg-type]
+            leaves.append([rows[place] for place in back])
+        return like_form(self.form, leaves)
+
+
+def like_form(form: Any, leaves: list[Any]) -> Any:
+    """Leaves in the form in which a model gives its outputs."""
+    if isinstance(form, Mapping):
+        return dict(zip(form, leaves, strict=True))
+    return leaves if isinstance(form, (list, tuple)) else leaves[0]
+
+
+def _together(parts: list[np.ndarray]) -> np.ndarray:
+    if len({part.shape[1:] for part in parts}) > 1:
+        other = next(part.shape for part in parts if part.shape[1:] != parts[0].shape[1:])
+        raise ValueError(
+            f"predict got outputs of the shapes {parts[0].shape} and {other} from batches of "
+            "rows of unequal length, without a mask that says which steps count. Use layers that support masking, or batch_size=1 and one row a call."
+        )
+    return np.concatenate(parts)
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray:
+    """A tensor as a NumPy array; bfloat16, which NumPy lacks, as float32."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
