@@ -13,7 +13,6 @@ from torchkeras.training.anomaly import check_loss
 from torchkeras.training.compiled import Compiled, as_list, mask_of
 from torchkeras.training.extras import Extras, plus
 from torchkeras.training.jit import Jitted
-from torchkeras.training.parallel import shared_forward, shared_record, shared_test
 from torchkeras.training.precision import in_precision
 from torchkeras.utils.data_utils import pack_x_y_sample_weight
 
@@ -104,12 +103,11 @@ def make_train_step(model: Compiling, compiled: Compiled) -> Step:
     assert trained is not None
     extras = Extras(model, trained)
     forward = _as_told(model, forward_function(model, compiled, extras, extras.of_weights))
-    record = shared_record(record_function(compiled, extras), compiled)
+    record = record_function(compiled, extras)
     parameters = trained.parameters
     if not parameters:
-        return _step_without_weights(shared_test(forward), record)
+        return _step_without_weights(forward, record)
     updates = None if modes.plain else model._updates_now()
-    forward = shared_forward(model, forward, parameters, updates)
     optimizer_step = optimizer.step
     constrain = trained.apply_constraints if trained.constraints else None
     if updates is None or not updates.pending:
@@ -184,8 +182,8 @@ def make_test_step(model: Compiling, compiled: Compiled) -> Step:
     extras = Extras(model, trained)
     with torch.no_grad():
         penalty = extras.of_weights()
-    forward = shared_test(_as_told(model, forward_function(model, compiled, extras, lambda: penalty)))
-    record = shared_record(record_function(compiled, extras), compiled)
+    forward = _as_told(model, forward_function(model, compiled, extras, lambda: penalty))
+    record = record_function(compiled, extras)
 
     def step(engine: Any, batch: Any) -> dict[str, Any]:
         x, y, weight = batch
