@@ -7,6 +7,7 @@ accelerator, and life inside nn.Sequential with a hand-written loop. A layer tha
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -342,6 +343,28 @@ def check_export(subject: Subject) -> None:
     program = torch.export.export(layer, (data,), arguments)
     with torch.no_grad():
         same(program.module()(data, **arguments), wanted)
+
+
+def check_dynamic_export(subject: Subject) -> None:
+    """torch.export with a batch of any size. Not among CHECKS: call it on what `check_layer` returns."""
+    if any(shape[0] < 2 for shape in subject.shapes):  # torch.export takes 1 for a number of its own
+        return
+    layer, data = subject.built(), subject.data()
+    arguments = _explicit(subject, layer, data)
+    for leaf in flat(data):
+        leaf.__dict__.pop("_keras_mask", None)
+    batch = {0: torch.export.Dim.DYNAMIC}
+    dynamic = {name: batch if isinstance(value, Tensor) else None for name, value in arguments.items()}
+    inputs = [batch for _ in subject.shapes] if subject.several else batch
+    first = next(iter(inspect.signature(layer.call).parameters))
+    program = torch.export.export(layer, (data,), arguments, dynamic_shapes={first: inputs, **dynamic})
+    larger = Subject(**{**vars(subject), "shapes": [(shape[0] + 3, *shape[1:]) for shape in subject.shapes]})
+    more = larger.data()
+    arguments = _explicit(larger, layer, more)
+    for leaf in flat(more):
+        leaf.__dict__.pop("_keras_mask", None)
+    with torch.no_grad():
+        same(program.module()(more, **arguments), layer(more, **arguments))
 
 
 def check_functional_call(subject: Subject) -> None:

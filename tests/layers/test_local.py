@@ -10,7 +10,7 @@ import torch
 
 from tests.golden_cases import golden
 from tests.layers.golden_layer import check_golden_layer
-from tests.layers.harness import check_layer
+from tests.layers.harness import check_dynamic_export, check_layer
 from torchkeras import generations, layers
 
 CASES = golden("layer", "LocallyConnected1D", "LocallyConnected2D")
@@ -33,7 +33,7 @@ def test_locally_connected_matches_keras(case, keras_version):
 def test_locally_connected_layers_are_ordinary_layers(cls, implementation, data_format):
     arguments = {"filters": 2, "kernel_size": 2, "strides": 2, "activation": "tanh", "data_format": data_format, "implementation": implementation}
     # what size the input had cannot be told from a mere list of entries
-    check_layer(cls, arguments, shape_for(cls, data_format), skip=["state_dict"] if implementation == 3 else [])
+    check_dynamic_export(check_layer(cls, arguments, shape_for(cls, data_format), skip=["state_dict"] if implementation == 3 else []))
 
 
 def whole_matrix(layer, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

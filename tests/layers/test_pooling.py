@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.golden_cases import golden
 from tests.layers.golden_layer import check_golden_layer
-from tests.layers.harness import check_layer
+from tests.layers.harness import check_dynamic_export, check_layer
 from torchkeras import layers
 from torchkeras.layers import pooling
 from torchkeras.layers.base import set_mask
@@ -38,21 +38,21 @@ def test_pooling_layers_are_ordinary_layers(cls, data_format):
     space = (6, 5, 3)[: cls.rank]
     shape = (2, *space, 2) if data_format == "channels_last" else (2, 2, *space)
     unknown = (0, *range(1, cls.rank + 1)) if data_format == "channels_last" else (0, *range(2, cls.rank + 2))
-    check_layer(cls, {"data_format": data_format}, shape, unknown=unknown)
-    check_layer(cls, {"pool_size": 3, "strides": 2, "padding": "same", "data_format": data_format}, shape, unknown=unknown)
+    check_dynamic_export(check_layer(cls, {"data_format": data_format}, shape, unknown=unknown))
+    check_dynamic_export(check_layer(cls, {"pool_size": 3, "strides": 2, "padding": "same", "data_format": data_format}, shape, unknown=unknown))
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("cls", GLOBAL)
 def test_global_pooling_layers_are_ordinary_layers(cls, data_format):
-    check_layer(cls, {"data_format": data_format}, (2, 4, 3, 5, 3)[: cls.rank + 2], unknown=range(cls.rank + 2))
+    check_dynamic_export(check_layer(cls, {"data_format": data_format}, (2, 4, 3, 5, 3)[: cls.rank + 2], unknown=range(cls.rank + 2)))
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_pools_of_large_samples_are_ordinary_layers(data_format):
     # they run on other code than small ones
-    check_layer(layers.GlobalMaxPooling2D, {"data_format": data_format}, (2, 9, 16, 17), unknown=range(4))
-    check_layer(layers.AveragePooling3D, {"data_format": data_format}, (1, 9, 10, 9, 11), unknown=(0,))
+    check_dynamic_export(check_layer(layers.GlobalMaxPooling2D, {"data_format": data_format}, (2, 9, 16, 17), unknown=range(4)))
+    check_dynamic_export(check_layer(layers.AveragePooling3D, {"data_format": data_format}, (1, 9, 10, 9, 11), unknown=(0,)))
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
@@ -76,7 +76,7 @@ def test_gradients_of_gradients_of_large_maxima():
 
 
 def test_masked_global_pooling_is_an_ordinary_layer():
-    check_layer(layers.GlobalAveragePooling1D, {}, (2, 4, 3), unknown=(0, 1), masked=True)
+    check_dynamic_export(check_layer(layers.GlobalAveragePooling1D, {}, (2, 4, 3), unknown=(0, 1), masked=True))
 
 
 @given(

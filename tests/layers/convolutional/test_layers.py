@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.layers.harness import check_layer
+from tests.layers.harness import check_dynamic_export, check_layer
 from torchkeras import layers
 
 LAST, FIRST = "channels_last", "channels_first"
@@ -35,14 +35,16 @@ def space(rank: int, data_format: str = LAST) -> tuple[int, ...]:
 )
 def test_convolutions_are_ordinary_layers(rank, data_format, arguments):
     cls = (layers.Conv1D, layers.Conv2D, layers.Conv3D)[rank - 1]
-    check_layer(cls, {"filters": 2, "data_format": data_format, **arguments}, shape(rank, data_format), unknown=space(rank, data_format))
+    check_dynamic_export(
+        check_layer(cls, {"filters": 2, "data_format": data_format, **arguments}, shape(rank, data_format), unknown=space(rank, data_format))
+    )
 
 
 @pytest.mark.parametrize("data_format", [LAST, FIRST])
 @pytest.mark.parametrize("cls", [layers.Conv1D, layers.SeparableConv1D])
 def test_causal_convolutions_are_ordinary_layers(cls, data_format):
     arguments = {"filters": 2, "kernel_size": 3, "padding": "causal", "dilation_rate": 2, "data_format": data_format}
-    check_layer(cls, arguments, shape(1, data_format), unknown=space(1, data_format))
+    check_dynamic_export(check_layer(cls, arguments, shape(1, data_format), unknown=space(1, data_format)))
 
 
 @pytest.mark.parametrize(("rank", "data_format"), FORMATS)
@@ -50,7 +52,7 @@ def test_causal_convolutions_are_ordinary_layers(cls, data_format):
 def test_transposed_convolutions_are_ordinary_layers(rank, data_format, arguments):
     cls = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)[rank - 1]
     arguments = {"filters": 3, "kernel_size": 3, "strides": 2, "data_format": data_format, **arguments}
-    check_layer(cls, arguments, shape(rank, data_format), unknown=space(rank, data_format))
+    check_dynamic_export(check_layer(cls, arguments, shape(rank, data_format), unknown=space(rank, data_format)))
 
 
 @pytest.mark.parametrize("data_format", [LAST, FIRST])
@@ -60,8 +62,8 @@ def test_channelwise_convolutions_are_ordinary_layers(rank, data_format, argumen
     arguments = {"kernel_size": 2, "data_format": data_format, **arguments}
     depthwise = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)[rank - 1]
     separable = (layers.SeparableConv1D, layers.SeparableConv2D)[rank - 1]
-    check_layer(depthwise, arguments, shape(rank, data_format), unknown=space(rank, data_format))
-    check_layer(separable, {"filters": 3, **arguments}, shape(rank, data_format), unknown=space(rank, data_format))
+    check_dynamic_export(check_layer(depthwise, arguments, shape(rank, data_format), unknown=space(rank, data_format)))
+    check_dynamic_export(check_layer(separable, {"filters": 3, **arguments}, shape(rank, data_format), unknown=space(rank, data_format)))
 
 
 @pytest.mark.parametrize(("rank", "data_format"), FORMATS)
@@ -70,12 +72,12 @@ def test_resizing_layers_are_ordinary_layers(rank, data_format, name):
     if rank == 1:  # steps have no data_format
         if data_format == FIRST:
             return
-        check_layer(BY_RANK[1][name], {}, shape(1), unknown=space(1))
+        check_dynamic_export(check_layer(BY_RANK[1][name], {}, shape(1), unknown=space(1)))
         return
-    check_layer(BY_RANK[rank][name], {"data_format": data_format}, shape(rank, data_format), unknown=space(rank, data_format))
+    check_dynamic_export(check_layer(BY_RANK[rank][name], {"data_format": data_format}, shape(rank, data_format), unknown=space(rank, data_format)))
 
 
 @pytest.mark.parametrize("data_format", [LAST, FIRST])
 def test_bilinear_upsampling_is_an_ordinary_layer(data_format):
     arguments = {"size": (2, 3), "interpolation": "bilinear", "data_format": data_format}
-    check_layer(layers.UpSampling2D, arguments, shape(2, data_format), unknown=space(2, data_format))
+    check_dynamic_export(check_layer(layers.UpSampling2D, arguments, shape(2, data_format), unknown=space(2, data_format)))
