@@ -16,8 +16,9 @@ from torchkeras.graph.summary import print_summary
 from torchkeras.layers.base import Layer, get_mask, has_mask, set_mask
 from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.naming import module_key, name_of, snake_case, unique_name
+from torchkeras.layers.nodes import Node, inbound_nodes, outbound_nodes
 from torchkeras.layers.raw_modules import stop_watching, watch_modules
-from torchkeras.layers.symbolic import KerasTensor, Node, inbound_nodes, outbound_nodes, shape_of, symbolic_leaves
+from torchkeras.layers.symbolic import KerasTensor, shape_of, symbolic_leaves
 from torchkeras.metrics import Metric
 from torchkeras.registry import nearest
 

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from torchkeras.layers.naming import name_of
-from torchkeras.layers.symbolic import KerasTensor, Node, inbound_nodes, map_leaves
+from torchkeras.layers.nodes import Node, inbound_nodes, producer
+from torchkeras.layers.symbolic import KerasTensor, map_leaves
 from torchkeras.shapes import Shape
 
 
@@ -101,13 +102,6 @@ def fill(structure: Any, change: Callable[[int], Any]) -> Any:
     return structure
 
 
-def _producer(tensor: KerasTensor) -> Node | None:
-    if tensor.keras_history is None:
-        return None
-    layer, index, _ = tensor.keras_history
-    return inbound_nodes(layer)[index]
-
-
 class GraphError(ValueError):
     """A graph that cannot be a model."""
 
@@ -133,14 +127,14 @@ def sorted_nodes(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple
         depth = max(node_depth.get(id(node), 0), layer_depth.get(node.layer, 0))
         node_depth[id(node)] = layer_depth[node.layer] = depth
         for source in node.inputs:
-            producer = _producer(source)
-            if (producer is not None and id(source) not in given) or (producer is not None and not producer.inputs):
-                node_depth[id(producer)] = max(depth + 1, node_depth.get(id(producer), 0))
+            maker = producer(source)
+            if maker is not None and (id(source) not in given or not maker.inputs):
+                node_depth[id(maker)] = max(depth + 1, node_depth.get(id(maker), 0))
     for tensor in inputs:
-        producer = _producer(tensor)
-        if producer is not None and not producer.inputs and producer.layer not in layer_depth:
-            layer_depth[producer.layer], first_met[producer.layer] = 0, -1
-            finished.append(producer)
+        maker = producer(tensor)
+        if maker is not None and not maker.inputs and maker.layer not in layer_depth:
+            layer_depth[maker.layer], first_met[maker.layer] = 0, -1
+            finished.append(maker)
     layers = sorted(layer_depth, key=lambda layer: (-layer_depth[layer], first_met[layer]))
     order = sorted((node for node in finished if node.inputs and not all(id(t) in given for t in node.outputs)), key=lambda n: -node_depth[id(n)])
     return order, layers
@@ -151,7 +145,7 @@ def _walk_back(output: KerasTensor, given: set[int], first_met: dict[nn.Module, 
     stack: list[tuple[KerasTensor, bool]] = [(output, False)]
     while stack:
         tensor, leaving = stack.pop()
-        node = _producer(tensor)
+        node = producer(tensor)
         if node is None:
             raise GraphError(f"{tensor!r} was made by no layer, so no model can compute it. Start from Input() and go through layers.")
         if leaving:

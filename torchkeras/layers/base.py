@@ -16,13 +16,15 @@ from torchkeras.layers.casting import to_tensors
 from torchkeras.layers.config import base_config, signature_config
 from torchkeras.layers.history import History
 from torchkeras.layers.input_spec import check_inputs
+from torchkeras.layers.late_calls import in_late_call
 from torchkeras.layers.legacy import keras1_arguments
 from torchkeras.layers.loss_collector import LossCollector, Transient, losses_count
 from torchkeras.layers.masks import get_mask, has_mask, set_mask, symbolic_masks
 from torchkeras.layers.naming import snake_case, unique_name
+from torchkeras.layers.nodes import Node
 from torchkeras.layers.phase import with_phase
 from torchkeras.layers.raw_modules import watch_modules
-from torchkeras.layers.symbolic import KerasTensor, Node, real_tensors, run_trials, shape_of, symbolic_leaves
+from torchkeras.layers.symbolic import KerasTensor, real_tensors, run_trials, shape_of, shapes_text, symbolic_leaves
 from torchkeras.registry import Registry, nearest
 from torchkeras.shapes import Shape, as_shape
 
@@ -183,7 +185,8 @@ class Layer(History, LossCollector, KerasBorder):
         if "training" in kwargs and not self._takes_training:
             return self._enter_in_mode(args, **kwargs)
         if symbolic_leaves((args, kwargs)):
-            return self._record(args, kwargs)
+            late = in_late_call(self.__call__, args, kwargs)
+            return self._record(args, kwargs) if late is None else late[0]
         args = tuple(to_tensors(arg, keep_integers=self.accepts_integers) for arg in args)
         inputs = args[0] if args else next(iter(kwargs.values()), None)
         self.ensure_built(inputs)
@@ -275,6 +278,11 @@ class Layer(History, LossCollector, KerasBorder):
         check_inputs(self.name, self.input_spec, shape_of(inputs) if self.input_spec is not None else None)
         masks = kwargs["mask"] if kwargs.get("mask") is not None else symbolic_masks(inputs)
         structure = self._infer(args, self.fill(kwargs, masks))
+        if not symbolic_leaves(structure):
+            raise ValueError(
+                f"call() of layer '{self.name}' ({type(self).__name__}) gave {structure!r:.80} for a symbolic input; a graph needs tensors. "
+                "Does it return its result?"
+            )
         Node(self, args, kwargs, structure)
         watch_modules(symbolic_leaves(structure))
         if (has_mask(masks) or self._masks_itself) and not has_mask([leaf.keras_mask for leaf in symbolic_leaves(structure)]):
@@ -293,9 +301,8 @@ class Layer(History, LossCollector, KerasBorder):
                     return made if several else made[0]
             if isinstance(error, (ValueError, TypeError)):
                 raise
-            shapes = [tuple(leaf.shape) for leaf in symbolic_leaves((args, kwargs))]
             raise ValueError(
-                f"Layer '{self.name}' ({type(self).__name__}) could not be run on inputs of shape {', '.join(map(str, shapes))}: {error}. "
+                f"Layer '{self.name}' ({type(self).__name__}) could not be run on inputs of shape {shapes_text((args, kwargs))}: {error}. "
                 "Check the shapes; where call() needs real values, write compute_output_shape()."
             ) from error
 

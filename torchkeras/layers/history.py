@@ -7,7 +7,9 @@ from typing import Any
 
 from torch import nn
 
-from torchkeras.layers.symbolic import KerasTensor, Node, NodeList, inbound_nodes, outbound_nodes, shape_of
+from torchkeras.layers.nodes import Node, NodeList, inbound_nodes, outbound_nodes
+from torchkeras.layers.raw_modules import watch_modules
+from torchkeras.layers.symbolic import KerasTensor, shape_of
 
 
 class History(nn.Module):
@@ -43,19 +45,19 @@ class History(nn.Module):
 
     def get_input_at(self, node_index: int) -> Any:
         """Symbolic input of one call (a list where there are several)."""
-        return _one_or_all(self._node(node_index, "input").inputs)
+        return _opened(self._node(node_index, "input").inputs)
 
     def get_output_at(self, node_index: int) -> Any:
         """Symbolic output of one call (a list where there are several)."""
-        return _one_or_all(self._node(node_index, "output").outputs)
+        return _opened(self._node(node_index, "output").outputs)
 
     def get_input_shape_at(self, node_index: int) -> Any:
         """Shape of the input of one call."""
-        return shape_of(self.get_input_at(node_index))
+        return shape_of(_one_or_all(self._node(node_index, "input").inputs))
 
     def get_output_shape_at(self, node_index: int) -> Any:
         """Shape of the output of one call."""
-        return shape_of(self.get_output_at(node_index))
+        return shape_of(_one_or_all(self._node(node_index, "output").outputs))
 
     def get_input_mask_at(self, node_index: int) -> Any:
         """Symbolic mask of the input of one call."""
@@ -68,12 +70,12 @@ class History(nn.Module):
     @property
     def input(self) -> Any:
         """Symbolic input of the only call."""
-        return _one_or_all(self._only_node("input").inputs)
+        return _opened(self._only_node("input").inputs)
 
     @property
     def output(self) -> Any:
         """Symbolic output of the only call."""
-        return _one_or_all(self._only_node("output").outputs)
+        return _opened(self._only_node("output").outputs)
 
     @property
     def input_mask(self) -> Any:
@@ -103,6 +105,12 @@ class History(nn.Module):
                 f"Layer '{self.name}' has multiple inbound nodes with different {what} shapes. Use `get_{what}_shape_at(node_index)` instead."
             )
         return shapes[0]
+
+
+def _opened(tensors: Sequence[KerasTensor]) -> Any:
+    """The tensors, on which a graph may now go on."""
+    watch_modules(tensors)
+    return _one_or_all(tensors)
 
 
 def _one_or_all(tensors: Sequence[KerasTensor | None]) -> Any:

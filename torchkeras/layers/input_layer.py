@@ -9,8 +9,9 @@ import torch
 from torchkeras import config, generations
 from torchkeras.layers.base import Layer, layer_registry
 from torchkeras.layers.naming import unique_name
+from torchkeras.layers.nodes import Node
 from torchkeras.layers.raw_modules import watch_modules
-from torchkeras.layers.symbolic import KerasTensor, Node
+from torchkeras.layers.symbolic import KerasTensor
 from torchkeras.shapes import as_shape
 
 

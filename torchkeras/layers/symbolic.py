@@ -8,22 +8,103 @@ exactly where the dimension is unknown. No kernel runs, no memory is taken.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from torchkeras.layers.naming import name_of
+from torchkeras.layers.under_way import raw_call
 from torchkeras.shapes import merge_unknown
-
-T = TypeVar("T")
 
 # sizes that unknown dimensions have in the two trials; large enough for the pools and valid convolutions of deep image nets
 BATCH_TRIALS = (8, 12)
 SIZE_TRIALS = (192, 256)
+
+# methods and attributes that tell of a symbolic tensor without being part of the graph
+_PLAIN = {"dim", "ndimension", "is_floating_point", "is_complex", "element_size", "get_device"}
+_TENSOR_ATTRIBUTES = {"T", "mT", "H", "mH", "real", "imag", "data"}
+_NO_NUMBERS = "Use torch operations instead of Python numbers."
+_NO_NUMPY = "Use the torch function of the same job, or a Lambda layer."
+_REFUSED = {
+    "item": _NO_NUMBERS,
+    "tolist": _NO_NUMBERS,
+    "__float__": _NO_NUMBERS,
+    "__int__": _NO_NUMBERS,
+    "__complex__": _NO_NUMBERS,
+    "__index__": _NO_NUMBERS,
+    "__contains__": "Use torch.eq(x, value).any(), whose result is part of the graph.",
+    "numpy": _NO_NUMPY,
+    "backward": "Build the model first, then call it on data.",
+    "register_hook": "Build the model first, then call it on data.",
+}
+_UFUNCS: dict[str, Callable[..., Any]] = {
+    "add": torch.add, "subtract": torch.sub, "multiply": torch.mul, "divide": torch.true_divide, "power": torch.pow,
+    "matmul": torch.matmul, "floor_divide": torch.floor_divide, "remainder": torch.remainder,
+    "maximum": torch.maximum, "minimum": torch.minimum,
+    "greater": torch.gt, "greater_equal": torch.ge, "less": torch.lt, "less_equal": torch.le, "equal": torch.eq, "not_equal": torch.ne,
+}  # fmt: skip
+
+
+class _Trials(threading.local):
+    """What runs in this thread, innermost last: trials (True) and, inside of trials, the making of real tensors (False)."""
+
+    def __init__(self) -> None:
+        self.running: list[bool] = []
+        self.device: torch.device | None = None  # where real tensors are made
+
+
+_trials = _Trials()
+
+
+def in_trial() -> bool:
+    """Whether code is being run on meta tensors to find its shapes."""
+    return bool(_trials.running) and _trials.running[-1]
+
+
+class _ToMeta(TorchFunctionMode):
+    """Inside it every torch function sees its tensors on the meta device, so that weights meet trial inputs."""
+
+    def __torch_function__(self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        if in_trial():
+            args, kwargs = pytree.tree_map_only(Tensor, _as_meta, (args, kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def _as_meta(tensor: Tensor) -> Tensor:
+    return tensor if tensor.device.type == "meta" else torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+
+
+@contextlib.contextmanager
+def trial() -> Iterator[None]:
+    """Run code on the meta device, without gradients; weights that are built inside are real."""
+    if not _trials.running:
+        _trials.device = torch.get_default_device()
+    _trials.running.append(True)
+    try:
+        with torch.no_grad(), torch.device("meta"), _ToMeta():
+            yield
+    finally:
+        _trials.running.pop()
+
+
+@contextlib.contextmanager
+def real_tensors() -> Iterator[None]:
+    """Make real tensors although a trial is running: weights are made in here."""
+    if not _trials.running:
+        yield
+        return
+    _trials.running.append(False)
+    try:
+        with torch.device(_trials.device or "cpu"):
+            yield
+    finally:
+        _trials.running.pop()
 
 
 class KerasShape(tuple):
@@ -43,59 +124,6 @@ class KerasShape(tuple):
     rank = ndims
 
 
-class _ToMeta(TorchFunctionMode):
-    """Inside it every torch function sees its tensors on the meta device, so that weights meet trial inputs."""
-
-    def __torch_function__(self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
-        if _paused:
-            return func(*args, **(kwargs or {}))
-        args, kwargs = pytree.tree_map_only(Tensor, _as_meta, (args, kwargs or {}))
-        return func(*args, **kwargs)
-
-
-def _as_meta(tensor: Tensor) -> Tensor:
-    return tensor if tensor.device.type == "meta" else torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-
-
-_paused: list[bool] = []
-_running: list[bool] = []
-
-
-@contextlib.contextmanager
-def real_tensors() -> Iterator[None]:
-    """Make real tensors although a trial is running: weights are made in here."""
-    if not _running:
-        yield
-        return
-    _paused.append(True)
-    try:
-        with torch.device(_real_device[-1]):
-            yield
-    finally:
-        _paused.pop()
-
-
-_real_device: list[torch.device] = []
-
-
-def in_trial() -> bool:
-    """Whether code is being run on meta tensors to find its shapes."""
-    return bool(_running) and not _paused
-
-
-@contextlib.contextmanager
-def trial() -> Iterator[None]:
-    """Run code on the meta device, without gradients; weights that are built inside are real."""
-    _real_device.append(torch.get_default_device() if not _running else _real_device[-1])
-    _running.append(True)
-    try:
-        with torch.no_grad(), torch.device("meta"), _ToMeta():
-            yield
-    finally:
-        _running.pop()
-        _real_device.pop()
-
-
 class KerasTensor(torch.Tensor):
     """A value of a graph that is being built.
 
@@ -103,35 +131,41 @@ class KerasTensor(torch.Tensor):
         trials: Two plain meta tensors, sized differently where a dimension is unknown.
         keras_history: (layer, index of its node, index of the output), or `None` before a layer made it.
         keras_mask: The symbolic mask that goes with it, or `None`.
+        label: Its name; empty before a layer made it.
+        place: (operation, result) in the code of a raw module that is recorded from within, else `None`.
     """
 
     trials: tuple[Tensor, Tensor]
     keras_history: tuple[Any, int, int] | None
     keras_mask: KerasTensor | None
+    label: str
+    place: tuple[int, int] | None
 
     @staticmethod
-    def of(trials: tuple[Tensor, Tensor], name: str = "") -> KerasTensor:
+    def of(trials: tuple[Tensor, Tensor], label: str = "") -> KerasTensor:
         """Symbolic tensor from two trial results."""
         made = torch.Tensor._make_subclass(KerasTensor, trials[0].detach())
         made.trials = trials
         made.keras_history = None
         made.keras_mask = None
-        made.label = name
+        made.label = label
+        made.place = None
         return made
 
     @staticmethod
-    def placeholder(shape: Sequence[int | None], dtype: torch.dtype, name: str = "") -> KerasTensor:
+    def placeholder(shape: Sequence[int | None], dtype: torch.dtype, label: str = "") -> KerasTensor:
         """Symbolic tensor of a shape in which `None` is unknown."""
         sizes = [[pick(axis)[number] if dim is None else dim for axis, dim in enumerate(shape)] for number in (0, 1)]
         first, second = (torch.empty(size, dtype=dtype, device="meta") for size in sizes)
-        return KerasTensor.of((first, second), name)
-
-    label: str
+        return KerasTensor.of((first, second), label)
 
     @property
     def shape(self) -> KerasShape:  # type: ignore[override]
         """The dimensions, `None` where unknown."""
-        return KerasShape(merge_unknown(self.trials[0].shape, self.trials[1].shape))
+        shape = merge_unknown(self.trials[0].shape, self.trials[1].shape)
+        if None in shape and raw_call() is not None:  # torch code computes with sizes
+            return KerasShape(self.trials[0].shape)
+        return KerasShape(shape)
 
     def get_shape(self) -> KerasShape:
         """The dimensions, `None` where unknown."""
@@ -158,6 +192,11 @@ class KerasTensor(torch.Tensor):
         """Name of the input or of the layer's output."""
         return self.label
 
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        """Where new tensors are made: constants that a graph is given must have values."""
+        return torch.get_default_device()
+
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         made_by = f" made by '{name_of(self.keras_history[0])}'" if self.keras_history else ""
         return f"<KerasTensor shape={tuple(self.shape)} dtype={str(self.dtype).removeprefix('torch.')}{made_by}>"
@@ -182,48 +221,67 @@ class KerasTensor(torch.Tensor):
         raise TypeError(f"{self!r} cannot be iterated over while the graph is built. Take slices such as x[:, 0], or torch.unbind(x, dim).")
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        raise TypeError(f"NumPy was called on {self!r}, which has no value yet. Use the torch function of the same job, or a Lambda layer.")
+        raise TypeError(f"NumPy was called on {self!r}, which has no value yet. {_NO_NUMPY}")
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        # Python operators between arrays and symbolic tensors end here, as well as np.add and the like
+        function = _UFUNCS.get(ufunc.__name__) if method == "__call__" and not kwargs else None
+        if function is None:
+            raise TypeError(f"NumPy's {ufunc.__name__} was called on {self!r}, which has no value yet. {_NO_NUMPY}")
+        return function(*(part if isinstance(part, Tensor) else self._constant(part) for part in inputs))
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        raise TypeError(f"NumPy's {func.__name__} was called on {self!r}, which has no value yet. {_NO_NUMPY}")
+
+    def _constant(self, value: Any) -> Tensor:
+        """An array beside this tensor in an operation: in its type, where that is a float."""
+        array = torch.as_tensor(np.asarray(value))
+        return array.to(self.dtype) if self.dtype.is_floating_point else array
+
+    # sizes may be None, which torch's own argument check refuses: a recorded function knows whose they are
+    def view(self, *size: Any) -> Any:
+        return record_operation[0](torch.Tensor.view, (self, *size), {})
+
+    def reshape(self, *shape: Any) -> Any:
+        return record_operation[0](torch.Tensor.reshape, (self, *shape), {})
+
+    def expand(self, *size: Any) -> Any:  # type: ignore[override]
+        return record_operation[0](torch.Tensor.expand, (self, *size), {})
 
     def __hash__(self) -> int:
         return id(self)
 
     @classmethod
     def __torch_function__(cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         if name in ("__get__", "__set__", "__delete__"):
-            return _attribute(func, args, kwargs or {})
+            return _attribute(func, args, kwargs)
         if name in _PLAIN:
-            with torch._C.DisableTorchFunctionSubclass():
-                return func(*args, **(kwargs or {}))
+            return func(args[0].trials[0], *args[1:], **kwargs)
+        if name == "requires_grad_":  # gradients are a matter of running
+            return args[0]
         if name == "size":
-            shape = args[0].shape
-            dim = args[1] if len(args) > 1 else (kwargs or {}).get("dim")
+            shape, dim = args[0].shape, args[1] if len(args) > 1 else kwargs.get("dim")
             return shape if dim is None else shape[dim]
         if name in _REFUSED:
             raise TypeError(f"Tensor.{name}() was called on {args[0]!r}, which has no value yet. {_REFUSED[name]}")
-        return record_operation[0](func, args, kwargs or {})
+        return record_operation[0](func, args, kwargs)
 
 
-_PLAIN = {"dim", "ndimension", "is_floating_point", "is_complex", "requires_grad_", "__repr__", "element_size", "__hash__", "get_device"}
-_REFUSED = {
-    "item": "Use torch operations instead of Python numbers.",
-    "tolist": "Use torch operations instead of Python numbers.",
-    "numpy": "Use the torch function of the same job, or a Lambda layer.",
-    "__float__": "Use torch operations instead of Python numbers.",
-    "__int__": "Use torch operations instead of Python numbers.",
-    "__index__": "Use torch operations instead of Python numbers.",
-    "backward": "Build the model first, then call it on data.",
-}
-_TENSOR_ATTRIBUTES = {"T", "mT", "H", "mH", "real", "imag", "data"}
+# `a += b` makes a new value and binds the name to it, as in TensorFlow; methods such as add_ change what all names stand for
+for _operator in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"):
+    setattr(KerasTensor, f"__i{_operator}__", getattr(torch.Tensor, f"__{_operator}__"))
 
 # set by torch_ops, which makes layers of torch functions
 record_operation: list[Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]] = []
 
 
-def _attribute(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    attribute = getattr(getattr(func, "__self__", None), "__name__", "")
-    if attribute in _TENSOR_ATTRIBUTES:
+def _attribute(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if getattr(getattr(func, "__self__", None), "__name__", "") in _TENSOR_ATTRIBUTES:
         return record_operation[0](func, args, kwargs)
+    if func.__name__ == "__get__":
+        return func(args[0].trials[0], *args[1:], **kwargs)
     with torch._C.DisableTorchFunctionSubclass():
         return func(*args, **kwargs)
 
@@ -239,9 +297,9 @@ def is_symbolic(value: Any) -> bool:
 
 
 def symbolic_leaves(structure: Any) -> list[KerasTensor]:
-    """The symbolic tensors in nested lists, tuples and dicts, in order."""
-    if type(structure) is KerasTensor:
-        return [structure]
+    """The symbolic tensors in nested lists, tuples, dicts and slices, in order."""
+    if isinstance(structure, Tensor):
+        return [structure] if type(structure) is KerasTensor else []
     if isinstance(structure, (list, tuple)):
         return [leaf for part in structure for leaf in symbolic_leaves(part)]
     if isinstance(structure, Mapping):
@@ -251,19 +309,26 @@ def symbolic_leaves(structure: Any) -> list[KerasTensor]:
     return []
 
 
+def map_structure(structure: Any, change: Callable[[Any], Any]) -> Any:
+    """The same nested lists, tuples, dicts and slices with every other part changed."""
+    if isinstance(structure, tuple) and hasattr(structure, "_fields"):
+        return type(structure)(*(map_structure(part, change) for part in structure))
+    if isinstance(structure, torch.Size):
+        return structure
+    if isinstance(structure, list):
+        return [map_structure(part, change) for part in structure]
+    if isinstance(structure, tuple):
+        return type(structure)(map_structure(part, change) for part in structure)
+    if isinstance(structure, Mapping):
+        return {key: map_structure(part, change) for key, part in structure.items()}
+    if isinstance(structure, slice):
+        return slice(*(map_structure(part, change) for part in (structure.start, structure.stop, structure.step)))
+    return change(structure)
+
+
 def map_leaves(structure: Any, change: Callable[[KerasTensor], Any]) -> Any:
     """The same structure with every symbolic tensor changed."""
-    if type(structure) is KerasTensor:
-        return change(structure)
-    if isinstance(structure, tuple) and hasattr(structure, "_fields"):
-        return type(structure)(*(map_leaves(part, change) for part in structure))
-    if isinstance(structure, (list, tuple)):
-        return type(structure)(map_leaves(part, change) for part in structure)
-    if isinstance(structure, Mapping):
-        return {key: map_leaves(part, change) for key, part in structure.items()}
-    if isinstance(structure, slice):
-        return slice(*(map_leaves(part, change) for part in (structure.start, structure.stop, structure.step)))
-    return structure
+    return map_structure(structure, lambda part: change(part) if type(part) is KerasTensor else part)
 
 
 def shape_of(structure: Any) -> Any:
@@ -275,91 +340,38 @@ def shape_of(structure: Any) -> Any:
     return tuple(structure.shape)  # as it is: while a program is exported, a dynamic dimension must not become a number
 
 
-class NodeList(list):
-    """The nodes of one layer. A copy or a pickle of the layer starts without them: graphs are saved by `Network`."""
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        return (NodeList, ())
-
-    def __deepcopy__(self, memo: Any) -> NodeList:
-        return NodeList()
+def shapes_text(structure: Any) -> str:
+    """The shapes of the symbolic tensors in a structure, for messages."""
+    return ", ".join(str(tuple(leaf.shape)) for leaf in symbolic_leaves(structure))
 
 
-class Node:
-    """One call of a layer on symbolic tensors.
-
-    Attributes:
-        layer: The layer or raw module.
-        args, kwargs: What it was called with; symbolic tensors stand where values will be.
-        inputs: The symbolic tensors among them, in order.
-        outputs: The symbolic tensors it gave, in order.
-        structure: The outputs as `call` returned them: a tensor, list, tuple or dict.
-    """
-
-    def __init__(self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], structure: Any) -> None:
-        self.layer, self.args, self.kwargs, self.structure = layer, args, kwargs, structure
-        self.inputs = symbolic_leaves((args, kwargs))
-        self.outputs = symbolic_leaves(structure)
-        nodes = inbound_nodes(layer)
-        for number, output in enumerate(self.outputs):
-            output.keras_history = (layer, len(nodes), number)
-            if not output.label:
-                output.label = f"{name_of(layer)}/output:{number}"
-        nodes.append(self)
-        for source in self.inputs:
-            if source.keras_history is not None:
-                outbound_nodes(source.keras_history[0]).append(self)
-
-    @property
-    def inbound_layers(self) -> list[nn.Module]:
-        """The layers that made the inputs."""
-        return [source.keras_history[0] for source in self.inputs if source.keras_history]
-
-    @property
-    def input_tensors(self) -> list[KerasTensor]:
-        """The inputs, under Keras' name."""
-        return self.inputs
-
-    @property
-    def output_tensors(self) -> list[KerasTensor]:
-        """The outputs, under Keras' name."""
-        return self.outputs
+def run_trial(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], number: int) -> Any:
+    """Run a function on the first (0) or second (1) trial tensors of its symbolic arguments."""
+    trial_args, trial_kwargs = map_leaves((args, kwargs), lambda leaf: leaf.trials[number])
+    with trial():
+        return function(*trial_args, **trial_kwargs)
 
 
-def inbound_nodes(layer: nn.Module) -> NodeList:
-    """The calls of a layer or raw module on symbolic tensors."""
-    return layer.__dict__.setdefault("_inbound_nodes", NodeList())
-
-
-def outbound_nodes(layer: nn.Module) -> NodeList:
-    """The calls of other layers on what this one made."""
-    return layer.__dict__.setdefault("_outbound_nodes", NodeList())
-
-
-def run_trials(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def run_trials(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Run a function on the trial tensors of its symbolic arguments.
 
     Returns:
         The structure that the function returns, with symbolic tensors where it has tensors.
     """
-    results = []
-    for number in (0, 1):
-        trial_args, trial_kwargs = map_leaves((args, kwargs), lambda leaf, n=number: leaf.trials[n])  # type: ignore[misc]
-        with trial():
-            results.append(function(*trial_args, **trial_kwargs))
-    return _pair(results[0], results[1])
+    return paired(run_trial(function, args, kwargs, 0), run_trial(function, args, kwargs, 1))
 
 
-def _pair(first: Any, second: Any) -> Any:
+def paired(first: Any, second: Any) -> Any:
+    """Symbolic tensors from the results of two trials."""
     if isinstance(first, Tensor):
         made = KerasTensor.of((_as_meta(first), _as_meta(second)))
         if getattr(first, "_keras_mask", None) is not None:  # hung there by a layer inside
-            made.keras_mask = _pair(first._keras_mask, second._keras_mask)  # type: ignore[attr-defined]
+            made.keras_mask = paired(first._keras_mask, second._keras_mask)  # type: ignore[attr-defined]
         return made
     if isinstance(first, tuple) and hasattr(first, "_fields"):
-        return type(first)(*map(_pair, first, second))
+        return type(first)(*map(paired, first, second))
     if isinstance(first, (list, tuple)):
-        return type(first)(map(_pair, first, second))
+        return type(first)(map(paired, first, second))
     if isinstance(first, Mapping):
-        return {key: _pair(first[key], second[key]) for key in first}
+        return {key: paired(first[key], second[key]) for key in first}
     return first

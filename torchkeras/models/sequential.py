@@ -14,9 +14,10 @@ from torchkeras.graph.record import Record
 from torchkeras.layers.base import Layer, layer_registry
 from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.naming import module_key, name_of
+from torchkeras.layers.nodes import Node
 from torchkeras.layers.raw_modules import stop_watching, watch_modules
 from torchkeras.layers.serialization import deserialize, serialize
-from torchkeras.layers.symbolic import KerasTensor, Node, shape_of, symbolic_leaves
+from torchkeras.layers.symbolic import KerasTensor, shape_of, symbolic_leaves
 from torchkeras.models.model import Model
 from torchkeras.shapes import as_shape
 
