@@ -23,7 +23,8 @@ def serialize(layer: nn.Module) -> dict[str, Any]:
         raise ValueError(
             f"{type(layer).__name__} is a raw nn.Module without get_config(), so it cannot be written to a config. Save its state_dict instead."
         )
-    return {"class_name": get_registered_name(type(layer)), "config": layer.get_config()}  # type: ignore[operator]
+    name = getattr(layer, "config_class_name", None)  # where the releases call one class by several names
+    return {"class_name": name or get_registered_name(type(layer)), "config": layer.get_config()}  # type: ignore[operator]
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:

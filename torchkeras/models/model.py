@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from torch import nn
 
+from torchkeras import generations
 from torchkeras.callbacks.standard import standard_callbacks, with_bar
 from torchkeras.graph.config import build_graph, graph_config
 from torchkeras.layers.base import layer_registry
-from torchkeras.saving.model_weights import load_weights, save_weights
+from torchkeras.models.saves import Saves
+from torchkeras.saving.model_config import admitting, prepare
 from torchkeras.training.trainer import Trainer
 
 
 @layer_registry.add("Functional")
-class Model(Trainer):
+class Model(Saves, Trainer):
     """A graph of layers, or a subclass with its own `call`, with `compile / fit / evaluate / predict`.
 
     Args:
@@ -30,7 +31,14 @@ class Model(Trainer):
         first = args[0] if args else kwargs.get("inputs")
         if cls is Model and isinstance(first, nn.Module) and not isinstance(first, type):
             return super().__new__(_wrapper[0])
-        return super().__new__(cls)
+        model = super().__new__(cls)
+        model.__dict__["_release"] = generations.keras_version()  # files have its form, also where another is chosen later
+        return model
+
+    @property
+    def config_class_name(self) -> str | None:
+        """What configs call this class; `None`: its own name."""
+        return generations.choose("config.functional") if type(self) is Model and self.is_graph_network else None
 
     def get_config(self) -> dict[str, Any]:
         """The graph as plain data.
@@ -44,40 +52,19 @@ class Model(Trainer):
             )
         return graph_config(self)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the weights to an HDF5 file, whole or not at all.
-
-        Args:
-            filepath: Where to.
-            overwrite: Whether to replace a file that is there.
-
-        Raises:
-            ValueError: the model is not built.
-            FileExistsError: the file is there, and `overwrite` is False.
-        """
-        if not overwrite and os.path.exists(filepath):
-            raise FileExistsError(f"{filepath} is there already. Remove it, choose another name, or pass overwrite=True.")
-        save_weights(self, filepath)
-
-    def load_weights(self, filepath: Any, by_name: bool = False, skip_mismatch: bool = False) -> None:
-        """Read weights from an HDF5 file: all, or none where something does not fit.
-
-        Args:
-            filepath: A file of weights or of a whole model.
-            by_name: Match layers by their names instead of their order.
-            skip_mismatch: With `by_name`, pass over layers whose weights do not fit.
-
-        Raises:
-            ValueError: the model is not built, or a layer does not fit.
-        """
-        load_weights(self, filepath, by_name=by_name, skip_mismatch=skip_mismatch)
-
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """Make a model from `get_config()`."""
+        """Make a model from `get_config()`, of any release.
+
+        Raises:
+            UnsafeConfigError: the config brings code, or names an object that is neither the library's nor the caller's.
+            ValueError: its calls refer to layers that it does not have.
+        """
+        config = prepare(config, custom_objects)
         if "layers" not in config or "input_layers" not in config:
             return cls(**config)
-        inputs, outputs = build_graph(config, custom_objects)
+        with admitting():
+            inputs, outputs = build_graph(config, custom_objects)
         return cls(inputs=inputs, outputs=outputs, name=config.get("name"), trainable=config.get("trainable", True))
 
     def _fit_callbacks(self, given: list[Any], verbose: Any, arrays: bool) -> tuple[Any, list[Any]]:

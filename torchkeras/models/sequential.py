@@ -19,6 +19,7 @@ from torchkeras.layers.raw_modules import stop_watching, watch_modules
 from torchkeras.layers.serialization import deserialize, serialize
 from torchkeras.layers.symbolic import KerasTensor, shape_of, symbolic_leaves
 from torchkeras.models.model import Model
+from torchkeras.saving.model_config import admitting, prepare
 from torchkeras.shapes import as_shape
 
 
@@ -231,11 +232,20 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config: Any, custom_objects: Any = None) -> Sequential:
-        """Make a model from `get_config()`; also from the bare list of layers that Keras 1 and early Keras 2 wrote."""
+        """Make a model from `get_config()`; also from the bare list of layers that Keras 1 and early Keras 2 wrote.
+
+        Raises:
+            UnsafeConfigError: the config brings code, or names an object that is neither the library's nor the caller's.
+            ValueError: a layer that is not known, or does not fit on the one before.
+        """
+        config = prepare(config, custom_objects)
+        if "input_layers" in config:  # of Keras 1, on top of a Merge: no stack but a graph
+            return Model.from_config(config, custom_objects)
         entries, name = (config["layers"], config.get("name")) if isinstance(config, dict) else (config, None)
         model = cls(name=name)
-        for entry in entries:
-            model.add(deserialize(entry, custom_objects))
+        with admitting():
+            for entry in entries:
+                model.add(deserialize(entry, custom_objects))
         if not model.built and isinstance(config, dict) and config.get("build_input_shape"):
             model.build(config["build_input_shape"])
         return model

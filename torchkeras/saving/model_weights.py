@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +15,9 @@ from torchkeras import generations
 from torchkeras.layers.base import Layer
 from torchkeras.layers.naming import name_of
 from torchkeras.saving.errors import ContentError
+from torchkeras.saving.foreign_weights import is_keras1, to_keras2
 from torchkeras.saving.hdf5 import SafeGroup, open_safely
-from torchkeras.saving.weight_groups import read_weight_groups, weights_group, write_weight_groups
+from torchkeras.saving.weight_groups import Origin, origin, read_weight_groups, weights_group, write_weight_groups
 from torchkeras.utils.atomic import PathLike, atomic_hdf5
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ class Slot:
     def __init__(self, name: str, view: Any) -> None:
         self.name, self.view = name, view
         self.shape = tuple(view.shape)
+        self.size = math.prod(self.shape)
 
     def value(self) -> np.ndarray[Any, Any]:
         """A copy of the weight."""
@@ -77,10 +81,19 @@ def save_weights(model: Network, path: PathLike) -> None:
     Raises:
         ValueError: the model is not built.
     """
-    if not model.built:
-        raise ValueError(f"Model '{model.name}' has no weights yet: call it on data, or give its first layer an input_shape, before saving them.")
+    check_built(model, "saving")
     with atomic_hdf5(path) as file:
         write_model_weights(file, model)
+
+
+def check_built(model: Network, what: str) -> None:
+    """Refuse a model without weights.
+
+    Raises:
+        ValueError: the model is not built.
+    """
+    if not model.built:
+        raise ValueError(f"Model '{model.name}' has no weights yet: call it on data, or give its first layer an input_shape, before {what} them.")
 
 
 def load_weights(model: Network, path: PathLike, *, by_name: bool = False, skip_mismatch: bool = False) -> None:
@@ -95,52 +108,102 @@ def load_weights(model: Network, path: PathLike, *, by_name: bool = False, skip_
     Raises:
         ValueError: the model is not built, or a layer does not fit (which one, which shapes).
     """
-    if not model.built:
-        raise ValueError(f"Model '{model.name}' has no weights yet: call it on data, or give its first layer an input_shape, before loading them.")
+    check_built(model, "loading")
+    check_matching(by_name, skip_mismatch)
+    with open_safely(path) as file:
+        read_into(model, weights_group(file), by_name=by_name, skip_mismatch=skip_mismatch)
+
+
+def check_matching(by_name: bool, skip_mismatch: bool) -> None:
+    """Refuse to skip layers that are matched by their order.
+
+    Raises:
+        ValueError: `skip_mismatch` without `by_name`.
+    """
     if skip_mismatch and not by_name:
         raise ValueError("skip_mismatch=True works with by_name=True only: layers matched by their order must all fit.")
-    with open_safely(path) as file:
-        group = weights_group(file)
-        read_into(model, group, by_name=by_name, skip_mismatch=skip_mismatch)
+
+
+Ready = list[tuple[Slot, np.ndarray[Any, Any]]]
 
 
 def read_into(model: Network, group: SafeGroup, *, by_name: bool = False, skip_mismatch: bool = False) -> None:
-    """Read the weights of an open group into a model."""
-    stored = [(name, arrays) for name, arrays in read_weight_groups(group) if arrays or by_name]
-    pairs = _by_name(model, stored) if by_name else _by_order(model, stored, group.source.name)
-    ready: list[tuple[Slot, np.ndarray[Any, Any]]] = []
-    for name, slots, arrays in pairs:
-        complaint = _complaint(name, slots, arrays)
-        if complaint and skip_mismatch:
-            continue
-        if complaint:
-            raise ContentError(f"{group.source.name}: {complaint}")
-        ready += [(slot, array.read(array.shape)) for slot, array in zip(slots, arrays, strict=True)]
-    for slot, value in ready:
+    """Read the weights of an open group into a model: all, or none."""
+    for slot, value in values_for(model, group, by_name=by_name, skip_mismatch=skip_mismatch):
         slot.assign(value)
 
 
-def _by_order(model: Network, stored: Sequence[tuple[str, list[tuple[str, SafeArray]]]], file: str) -> list[tuple[str, list[Slot], list[Any]]]:
-    mine = [(name, slots) for name, slots in model_slots(model) if slots]
+def values_for(model: Network, group: SafeGroup, *, by_name: bool = False, skip_mismatch: bool = False) -> Ready:
+    """The weights of an open group beside the places in the model that they are for; nothing is written yet.
+
+    Raises:
+        ContentError: a layer does not fit.
+    """
+    source = origin(group)
+    ready: Ready = []
+    for layer, slots, arrays in pairs_of(model, group, by_name):
+        complaint = None
+        values: list[np.ndarray[Any, Any]] = []
+        if len(arrays) == len(slots) and not _other_form(source) and all(_shape(one) == two.shape for one, two in zip(arrays, slots, strict=True)):
+            values = [array.read(slot.shape) for slot, array in zip(slots, arrays, strict=True)]
+        elif sum(array.size for array in arrays) <= 2 * sum(slot.size for slot in slots) + 1024:  # no more than this model has itself
+            values = _converted(layer, [array.read(array.shape) for array in arrays], source)
+            complaint = _complaint(name_of(layer), slots, values)
+        else:
+            complaint = _complaint(name_of(layer), slots, arrays)
+        if complaint and not skip_mismatch:
+            raise ContentError(f"{group.source.name}: {complaint}")
+        if complaint:
+            warnings.warn(f"Skipping the weights of a layer that do not fit: {complaint}", stacklevel=2)
+            continue
+        ready += zip(slots, values, strict=True)
+    return ready
+
+
+def pairs_of(model: Network, group: SafeGroup, by_name: bool) -> list[tuple[Any, list[Slot], list[SafeArray]]]:
+    """(layer, its places, its arrays in the file) for all that belong together.
+
+    Raises:
+        ContentError: layers matched by order, of which the file has another number.
+    """
+    stored = [(name, [array for _, array in arrays]) for name, arrays in read_weight_groups(group)]
+    mine = [(layer, layer_slots(layer)) for layer in model.layers]
+    if by_name:
+        named = {name_of(layer): (layer, slots) for layer, slots in mine}
+        return [(*named[name], arrays) for name, arrays in stored if name in named]
+    stored = [(name, arrays) for name, arrays in stored if arrays]
+    mine = [(layer, slots) for layer, slots in mine if slots]
     if len(mine) != len(stored):
         raise ContentError(
-            f"{file} has weights for {len(stored)} layers ({_some(name for name, _ in stored)}), but model '{model.name}' has {len(mine)} layers "
-            f"with weights ({_some(name for name, _ in mine)}). Build the model that the file was saved from, or load with by_name=True."
+            f"{group.source.name} has weights for {len(stored)} layers ({_some(name for name, _ in stored)}), but model '{model.name}' has "
+            f"{len(mine)} layers with weights ({_some(name_of(layer) for layer, _ in mine)}). "
+            "Build the model that the file was saved from, or load with by_name=True."
         )
-    return [(name, slots, [array for _, array in arrays]) for (name, slots), (_, arrays) in zip(mine, stored, strict=True)]
+    return [(layer, slots, arrays) for (layer, slots), (_, arrays) in zip(mine, stored, strict=True)]
 
 
-def _by_name(model: Network, stored: Sequence[tuple[str, list[tuple[str, SafeArray]]]]) -> list[tuple[str, list[Slot], list[Any]]]:
-    mine = dict(model_slots(model))
-    return [(name, mine[name], [array for _, array in arrays]) for name, arrays in stored if name in mine]
+def _other_form(source: Origin) -> bool:
+    """Whether arrays of equal shapes may still mean something else."""
+    return is_keras1(source) or source.backend == "theano"
+
+
+def _converted(layer: Any, values: list[np.ndarray[Any, Any]], source: Origin) -> list[np.ndarray[Any, Any]]:
+    try:
+        return to_keras2(layer, values, source)
+    except (ValueError, IndexError, TypeError):  # shapes that no release writes: the comparison says what is wrong
+        return values
+
+
+def _shape(array: Any) -> tuple[int, ...]:
+    return tuple(array.shape)
 
 
 def _complaint(name: str, slots: Sequence[Slot], arrays: Sequence[Any]) -> str | None:
     if len(slots) != len(arrays):
         return f"layer '{name}' has {len(slots)} weights ({_some(slot.name for slot in slots)}), but the file has {len(arrays)} for it."
     for slot, array in zip(slots, arrays, strict=True):
-        if slot.shape != tuple(array.shape):
-            return f"weight '{slot.name}' of layer '{name}' has the shape {slot.shape}, but the file has one of shape {tuple(array.shape)} for it."
+        if slot.shape != _shape(array):
+            return f"weight '{slot.name}' of layer '{name}' has the shape {slot.shape}, but the file has one of shape {_shape(array)} for it."
     return None
 
 

@@ -1,0 +1,64 @@
+"""The saving methods of models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torchkeras.models.files import check_new, save_model
+from torchkeras.saving.model_config import to_json
+from torchkeras.saving.model_weights import load_weights, save_weights
+
+
+class Saves:
+    """What a model has to write itself to files and to read its weights from them."""
+
+    def save(self, filepath: Any, overwrite: bool = True, include_optimizer: bool = True, save_format: str | None = None) -> None:
+        """Write the model to a file, whole or not at all: see `save_model`."""
+        save_model(self, filepath, overwrite, include_optimizer, save_format)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write the weights to an HDF5 file, whole or not at all.
+
+        Args:
+            filepath: Where to.
+            overwrite: Whether to replace a file that is there.
+
+        Raises:
+            ValueError: the model is not built.
+            FileExistsError: the file is there, and `overwrite` is False.
+        """
+        check_new(filepath, overwrite)
+        save_weights(self, filepath)  # type: ignore[arg-type]
+
+    def load_weights(self, filepath: Any, by_name: bool = False, skip_mismatch: bool = False) -> None:
+        """Read weights from an HDF5 file: all, or none where something does not fit.
+
+        Args:
+            filepath: A file of weights or of a whole model.
+            by_name: Match layers by their names instead of their order.
+            skip_mismatch: With `by_name`, pass over layers whose weights do not fit.
+
+        Raises:
+            ValueError: the model is not built, or a layer does not fit.
+        """
+        load_weights(self, filepath, by_name=by_name, skip_mismatch=skip_mismatch)  # type: ignore[arg-type]
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture as JSON text, for `model_from_json` here and in genuine Keras.
+
+        Args:
+            **kwargs: For `json.dumps`, such as `indent`.
+
+        Raises:
+            NotImplementedError: a subclassed model, or a layer that does not keep what it was made of.
+            ValueError: a function without a name, or a raw nn.Module.
+        """
+        return to_json(self, **kwargs)
+
+    def to_yaml(self, **kwargs: Any) -> str:
+        """Refused: no YAML is written or read, since reading it can run code.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError("to_yaml is not here: reading YAML can run code. Use to_json() and model_from_json().")
