@@ -55,6 +55,10 @@ ROOMS = (
 # name -> the room that has it
 NAMES = {
     "Input": "layers",
+    "install_as_keras": "porting",
+    "load_ipython_extension": "porting",
+    "uninstall_as_keras": "porting",
+    "unload_ipython_extension": "porting",
     "Model": "models",
     "Sequential": "models",
     "keras_version": "generations",

@@ -6,11 +6,12 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from torchkeras.cli import demo
+from torchkeras.cli import demo, run
 
 # name -> (one line of help, adds its arguments, runs)
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]] = {
     "demo": ("train a small net on real handwritten digits and show what there is to see", demo.add_arguments, demo.run),
+    "run": ("run a Keras program unchanged", run.add_arguments, run.run),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -59,7 +59,7 @@ class BatchNormalization(Layer):
     }
     supports_masking = True
     resolves_training = True
-    config_omits = ("renorm", "renorm_clipping", "renorm_momentum", "fused", "virtual_batch_size", "adjustment")
+    config_omits: ClassVar[tuple[str, ...]] = ("renorm", "renorm_clipping", "renorm_momentum", "fused", "virtual_batch_size", "adjustment")
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         # the modes of Keras 1 are a class of their own

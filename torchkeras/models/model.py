@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
-
-from torchkeras import generations
 from torchkeras.callbacks.standard import standard_callbacks, with_bar
 from torchkeras.graph.config import build_graph, graph_config
 from torchkeras.layers.base import layer_registry
+from torchkeras.models.keras1 import Keras1Calls
 from torchkeras.models.saves import Saves
 from torchkeras.saving.model_config import admitting, prepare
-from torchkeras.training.trainer import Trainer
+
+from torchkeras import generations
 
 
 @layer_registry.add("Functional")
-class Model(Saves, Trainer):
+class Model(Saves, Keras1Calls):
     """A graph of layers, or a subclass with its own `call`, with `compile / fit / evaluate / predict`.
 
     Args:

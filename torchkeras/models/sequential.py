@@ -7,24 +7,26 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from torchkeras import generations
 from torchkeras.graph.network import Network, Symbols
 from torchkeras.graph.record import Record
 from torchkeras.layers.base import Layer, layer_registry
 from torchkeras.layers.input_layer import InputLayer
+from torchkeras.layers.keras1 import Merge
 from torchkeras.layers.naming import module_key, name_of
 from torchkeras.layers.nodes import Node
 from torchkeras.layers.raw_modules import stop_watching, watch_modules
 from torchkeras.layers.serialization import deserialize, serialize
 from torchkeras.layers.symbolic import KerasTensor, shape_of, symbolic_leaves
-from torchkeras.models.model import Model
+from torchkeras.models.keras1 import ClassPredictions
 from torchkeras.saving.model_config import admitting, prepare
 from torchkeras.shapes import as_shape
 
+from torchkeras import generations
+from torchkeras.models.model import Model
+
 
 @layer_registry.add()
-class Sequential(Model):
+class Sequential(ClassPredictions, Model):
     """A stack of layers, each with one input and one output.
 
     The shape of the input comes from the first layer (`input_shape=`), from `build()`, or from the first data.
@@ -98,6 +100,9 @@ class Sequential(Model):
             raise ValueError(
                 f"All layers added to a Sequential model should have unique names. Name '{name_of(layer)}' is already the name of a layer in it."
             )
+        if self._last is None and not self._stack and isinstance(layer, Merge) and layer.inbound_nodes:
+            self._start_merged(layer)
+            return
         if self._last is None and not self._stack:
             shape = _own_input_shape(layer)
             if shape is not None:
@@ -118,6 +123,16 @@ class Sequential(Model):
                 f"Layers in a Sequential model give one tensor, but '{name_of(layer)}' gives {shape_of(output)}. Use the functional API."
             )
         return output
+
+    def _start_merged(self, layer: Merge) -> None:
+        """Begin with the outputs of other models, as in Keras 1: their inputs become this model's."""
+        output = layer.inbound_nodes[0].outputs[0]
+        self._growing = Symbols(sources(output), output)
+        below = _flattened(layer)
+        self._stack = [*(module_key(name_of(one)) for one in below), module_key(layer.name)]
+        self._modules.update(zip(self._stack, [*below, layer], strict=True))
+        self._made_record = None
+        self._after_change()
 
     def _start(self, layer: InputLayer) -> None:
         start = layer.inbound_nodes[0].outputs[0]
@@ -249,6 +264,35 @@ class Sequential(Model):
         if not model.built and isinstance(config, dict) and config.get("build_input_shape"):
             model.build(config["build_input_shape"])
         return model
+
+
+def sources(tensor: KerasTensor) -> list[KerasTensor]:
+    """The symbolic inputs that a tensor was computed from, in the order in which they come up."""
+    found: dict[int, KerasTensor] = {}
+    seen: set[int] = set()
+
+    def visit(one: KerasTensor) -> None:
+        layer, node, _ = one.keras_history  # type: ignore[misc]
+        if isinstance(layer, InputLayer):
+            found.setdefault(id(one), one)
+            return
+        made = layer.__dict__["_inbound_nodes"][node]
+        if id(made) not in seen:
+            seen.add(id(made))
+            for part in made.inputs:
+                visit(part)
+
+    visit(tensor)
+    return list(found.values())
+
+
+def _flattened(merge: Merge) -> list[nn.Module]:
+    """The layers of the models that a Merge joins, each once."""
+    found: dict[nn.Module, None] = {}
+    for one in merge.__dict__["layers"] or ():
+        for layer in one.layers if isinstance(one, Network) else [one]:
+            found.setdefault(layer)
+    return list(found)
 
 
 def _own_input_shape(layer: nn.Module) -> Any:

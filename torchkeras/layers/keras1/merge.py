@@ -13,7 +13,6 @@ from torch import Tensor
 from torchkeras import config
 from torchkeras.layers.base import Layer, has_mask, layer_registry
 from torchkeras.layers.merge import Dot
-from torchkeras.layers.symbolic import shape_of
 
 MODES: Final[dict[str, Callable[..., Tensor]]] = {
     "sum": lambda inputs: functools.reduce(torch.add, inputs),
@@ -141,7 +140,7 @@ def _like_input(mask: Tensor | None, x: Tensor) -> Tensor:
 
 def _output_of(layer: Any, nodes: Sequence[int] | None, tensors: Sequence[int] | None, number: int) -> Any:
     """The symbolic output of one of the layers to merge."""
-    if shape_of(layer) is not None and hasattr(layer, "keras_history"):
+    if isinstance(layer, Tensor):
         return layer
     node = 0 if nodes is None else nodes[number]
     output = layer.get_output_at(node) if hasattr(layer, "get_output_at") and node else layer.output

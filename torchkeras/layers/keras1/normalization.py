@@ -28,7 +28,7 @@ class KeptBatchNormalization(BatchNormalization):
     Source: Keras 1.2.2 `BatchNormalization`.
     """
 
-    config_omits = ("mode",)
+    config_omits = (*BatchNormalization.config_omits, "mode")
 
     def __init__(self, mode: int = 1, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "name": kwargs.get("name") or unique_name(snake_case("BatchNormalization"))})
