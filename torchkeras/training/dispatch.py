@@ -14,6 +14,7 @@ from torchkeras import generations
 from torchkeras.preprocessing.ragged import Ragged
 from torchkeras.training.arrays import ArrayBatches, InMemory, Packing
 from torchkeras.training.batches import Batches
+from torchkeras.training.counted import CountedBatches, counting, padding_of
 from torchkeras.training.disk import DiskBatches, Rows, stays_on_disk
 from torchkeras.training.ragged import RaggedBatches, with_rows
 from torchkeras.training.standardize import Door
@@ -108,8 +109,9 @@ def make_batches(
     elif batch_size is not None:
         raise ValueError(f"The `batch_size` argument must not be given to {who} together with a {type(x).__name__}, which makes its own batches.")
     plan = (workers.count, workers.max_queue_size, workers.use_multiprocessing, workers.hang_timeout)
+    read = counting(model, door.batch)
     if is_sequence(x):
-        return SequenceBatches(x, door.batch, device, bool(shuffle), *plan)
+        return SequenceBatches(x, read, device, bool(shuffle), *plan)
     if hasattr(x, "__next__"):
         if steps is None and (isinstance(x, _ENDLESS) or generations.choose("generator.needs_steps")):
             raise ValueError(
@@ -117,8 +119,8 @@ def make_batches(
                 f"Give {argument} to {who}, or use a Sequence."
             )
         if workers.count > 1 or (workers.count and workers.use_multiprocessing):
-            return GeneratorBatches(x, door.batch, device, *plan)
-    return StreamBatches(x, door.batch, device)
+            return GeneratorBatches(x, read, device, *plan)
+    return StreamBatches(x, read, device)
 
 
 def _at_hand(
@@ -141,11 +143,15 @@ def _at_hand(
             f"but {door.who} got {samples} samples in batches of {size}."
         )
     kind: type[InMemory] = DiskBatches if any(isinstance(leaf, Rows) for leaf in packing.leaves) else ArrayBatches
-    if any(isinstance(leaf, Ragged) for leaf in packing.leaves):
+    ragged = any(isinstance(leaf, Ragged) for leaf in packing.leaves)
+    if ragged:
         if kind is DiskBatches:
             raise ValueError(f"{door.who} takes rows of unequal length together with arrays in memory, but not with data on disk. Read those first.")
-        kind = RaggedBatches
-    batches = kind(packing, size, shuffle, model.device)
+        batches: InMemory = RaggedBatches(model, packing, size, shuffle, model.device)
+    elif kind is ArrayBatches and (model._record_ is None or padding_of(model)) and not isinstance(packing.structures[0], Mapping):
+        batches = CountedBatches(model, packing, size, shuffle, model.device)
+    else:
+        batches = kind(packing, size, shuffle, model.device)
     if steps is not None:
         if steps > batches.steps:
             raise ValueError(

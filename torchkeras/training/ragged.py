@@ -14,6 +14,7 @@ from torchkeras.ops.recurrent import set_known_lengths
 from torchkeras.preprocessing.ragged import Ragged, is_nested
 from torchkeras.training.arrays import InMemory, Packing
 from torchkeras.training.batches import Batch, on_device
+from torchkeras.training.counted import note_steps, padding_of
 from torchkeras.training.tensors import flatten, present
 
 POOL = 16  # batches whose rows are sorted together: little padding is left, and still batches differ from epoch to epoch
@@ -89,6 +90,7 @@ class RaggedBatches(InMemory):
     """Batches of which some leaves are `Ragged`. Masks hang on the padded tensors, with the lengths that the host knows.
 
     Args:
+        model: What they are for.
         packing: The data.
         batch_size: Rows in a batch; the last may be smaller.
         shuffle: As for arrays: the same seed gives the same order.
@@ -98,8 +100,9 @@ class RaggedBatches(InMemory):
         ValueError: targets that have other lengths than every input.
     """
 
-    def __init__(self, packing: Packing, batch_size: int, shuffle: bool | str, device: torch.device) -> None:
+    def __init__(self, model: Any, packing: Packing, batch_size: int, shuffle: bool | str, device: torch.device) -> None:
         super().__init__(packing, batch_size, shuffle, device)
+        self.model = model
         x, y, _ = packing.structures
         self.inputs = [leaf for leaf in present(x) if isinstance(leaf, Ragged)]
         self.bucket = any(leaf.bucket for leaf in packing.leaves if isinstance(leaf, Ragged))
@@ -131,7 +134,10 @@ class RaggedBatches(InMemory):
                 parts.append(masked_rows(leaf, rows))
             else:
                 parts.append(leaf.index_select(0, on_device(chosen, leaf.device)))
-        return self.packing(parts)
+        batch = self.packing(parts)
+        if self.device.type != "cpu" and not isinstance(batch[0], Mapping):
+            note_steps(self.model, batch[0], padding_of(self.model))
+        return batch
 
     def __iter__(self) -> Iterator[Batch]:
         order = self.order.next()

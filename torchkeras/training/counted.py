@@ -1,0 +1,117 @@
+"""Valid steps counted on the host before batches go to a device, so that no masked layer there has to wait for a count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.graph.record import Value
+from torchkeras.layers.embeddings import Embedding
+from torchkeras.layers.masking import Masking
+from torchkeras.ops.recurrent import note_count
+from torchkeras.training.arrays import ArrayBatches, Packing
+from torchkeras.training.batches import Batch, moved
+from torchkeras.training.tensors import flatten
+
+Padding = list[tuple[int, float]]  # (number of an input, the value that marks padding in it)
+
+
+def padding_of(model: Any) -> Padding:
+    """The inputs of which an Embedding or Masking layer makes a mask, through nested models too, with the value that it masks."""
+    record = getattr(model, "_record_", None)
+    if record is None:
+        return []
+    places = {number: place for place, number in enumerate(record.inputs)}
+    found: Padding = []
+    for step in record.steps:
+        taken = flatten(step.args[0]) if step.args else []
+        module = model._modules.get(step.key)
+        inside = _padding_inside(module)
+        found += [(places[taken[n].number], v) for n, v in inside if n < len(taken) and isinstance(taken[n], Value) and taken[n].number in places]
+    return sorted(set(found))
+
+
+def _padding_inside(module: Any) -> Padding:
+    if isinstance(module, Embedding):
+        return [(0, 0.0)] if module.mask_zero else []
+    if isinstance(module, Masking):
+        return [(0, float(module.mask_value))]
+    return padding_of(module)
+
+
+def count_steps(model: Any, x: Any, padding: Padding) -> list[tuple[int, float, Tensor]]:
+    """(input, padding value, valid steps of each row) for the inputs that still are on the host."""
+    if isinstance(x, Mapping):
+        x = [x[name] for name in model._input_names_in or model.input_names]
+    leaves = flatten(x)
+    counts = []
+    for number, value in padding:
+        leaf = leaves[number]
+        if leaf.device.type == "cpu" and leaf.dim() in (2, 3):
+            valid = leaf != value
+            counts.append((number, value, (valid.any(-1) if leaf.dim() == 3 else valid).sum(1)))
+    return counts
+
+
+def note_steps(model: Any, x: Any, padding: Padding) -> None:
+    """Count a batch's valid steps and hang the counts on it."""
+    leaves = flatten(x)
+    for number, value, counts in count_steps(model, x, padding):
+        note_count(leaves[number], value, counts.tolist())
+
+
+def counting(model: Any, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A stream's way to read a batch, with its steps counted where it is to leave the host."""
+
+    def counted(given: Any) -> Any:
+        batch = read(given)
+        if model.device.type != "cpu" and not isinstance(batch[0], Mapping):
+            note_steps(model, batch[0], padding_of(model))
+        return batch
+
+    return counted
+
+
+class CountedBatches(ArrayBatches):
+    """Batches of tensors in memory; on a device, with the valid steps of each row that the host counted once.
+
+    Args:
+        model: What they are for.
+        packing, batch_size, shuffle, device: As for `ArrayBatches`.
+    """
+
+    def __init__(self, model: Any, packing: Packing, batch_size: int, shuffle: bool | str, device: torch.device) -> None:
+        super().__init__(packing, batch_size, shuffle, device)
+        self.model = model
+        self.counted: list[tuple[int, float]] = []
+
+    def first(self) -> Batch:
+        return self.packing([leaf[:1] for leaf in self.packing.leaves])
+
+    def _place(self) -> None:
+        counts = [] if self.device.type == "cpu" else count_steps(self.model, self.packing.structures[0], padding_of(self.model))
+        super()._place()
+        if counts:  # they stay on the host, and come in the order of the samples as one more column
+            self.counted = [(number, value) for number, value, _ in counts]
+            self.leaves = [*self.leaves, torch.stack([each for _, _, each in counts], 1)]
+
+    def placed(self) -> list[Tensor]:
+        """The data, on the device where it fits there."""
+        if not self._placed:
+            self._place()
+        return self.leaves[: len(self.packing.leaves)]
+
+    def _epoch(self) -> Iterator[Batch]:
+        if not self.counted:
+            yield from super()._epoch()
+            return
+        for piece in self.pieces():
+            for *parts, counts in zip(*(leaf.split(self.batch_size) for leaf in piece), strict=True):
+                batch = self.packing([part if part.device == self.device else moved(part, self.device) for part in parts])
+                leaves = flatten(batch[0])
+                for (number, value), column in zip(self.counted, counts.t().tolist(), strict=True):
+                    note_count(leaves[number], value, column)
+                yield batch
