@@ -143,7 +143,8 @@ class CallbackList:
 
 def is_keras_callback(thing: Any) -> bool:
     """Whether a thing has Keras' hooks."""
-    return not inspect.isclass(thing) and hasattr(thing, "set_model") and hasattr(thing, "on_epoch_end")
+    kind = type(thing)  # an Ignite metric answers to every name
+    return not inspect.isclass(thing) and hasattr(kind, "set_model") and hasattr(kind, "on_epoch_end")
 
 
 def each_callback(callbacks: Any) -> Iterator[Any]:
