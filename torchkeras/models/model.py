@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
+
+from torchkeras import generations
 from torchkeras.callbacks.standard import standard_callbacks, with_bar
 from torchkeras.graph.config import build_graph, graph_config
 from torchkeras.layers.base import layer_registry
 from torchkeras.models.keras1 import Keras1Calls
 from torchkeras.models.saves import Saves
 from torchkeras.saving.model_config import admitting, prepare
-
-from torchkeras import generations
 
 
 @layer_registry.add("Functional")

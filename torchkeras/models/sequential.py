@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from torchkeras import generations
 from torchkeras.graph.network import Network, Symbols
 from torchkeras.graph.record import Record
 from torchkeras.layers.base import Layer, layer_registry
@@ -18,11 +20,9 @@ from torchkeras.layers.raw_modules import stop_watching, watch_modules
 from torchkeras.layers.serialization import deserialize, serialize
 from torchkeras.layers.symbolic import KerasTensor, shape_of, symbolic_leaves
 from torchkeras.models.keras1 import ClassPredictions
+from torchkeras.models.model import Model
 from torchkeras.saving.model_config import admitting, prepare
 from torchkeras.shapes import as_shape
-
-from torchkeras import generations
-from torchkeras.models.model import Model
 
 
 @layer_registry.add()
