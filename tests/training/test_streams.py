@@ -163,7 +163,7 @@ def test_a_generator_without_steps_is_read_to_its_end():
     assert len(model.fit(once(7), verbose=0).history["loss"]) == 1
     assert int(model.optimizer.iterations) == 7
     generations.set_keras_version("2.2.4")
-    with pytest.raises(ValueError, match="`steps_per_epoch=None` is only valid for a generator based on the `keras.utils.Sequence` class"):
+    with pytest.raises(ValueError, match=r"`steps_per_epoch=None` is only valid for a generator based on"):
         make().fit(once(7), verbose=0)
 
 

@@ -150,9 +150,7 @@ def weights_per_output(sample_weight: Any, names: Sequence[str]) -> list[Any]:
         if len(sample_weight) != len(names):
             raise ValueError(f"sample_weight has {len(sample_weight)} entries, but the model has {len(names)} outputs: {list(names)}.")
         return list(sample_weight)
-    if len(names) > 1 and sample_weight is not None:
-        return [sample_weight] * len(names)
-    return [sample_weight]
+    return [sample_weight] * len(names)
 
 
 def modes_per_output(modes: Any, names: Sequence[str]) -> list[Any]:

@@ -15,7 +15,8 @@ def class_ids(target: Tensor) -> Tensor:
     """The class of each sample from ids, (n, 1) ids, or one-hot rows."""
     if target.dim() == 2 and target.shape[-1] > 1:
         return target.argmax(dim=-1)
-    return target.reshape(target.shape[0], -1)[:, 0].round().long()
+    ids = target.reshape(target.shape[0], -1)[:, 0]
+    return (ids.round() if ids.is_floating_point() else ids).long()
 
 
 def weights_of_classes(target: Tensor, class_weight: Mapping[int, float], output: str, classes: int | None, *, whole: bool = True) -> Tensor:

@@ -223,8 +223,10 @@ class Compiled:
 
     def values(self) -> dict[str, Any]:
         """The means over the epoch so far, as tensors."""
-        if self.own_logs is not None:
-            return dict(self.own_logs)
+        return dict(self.own_logs) if self.own_logs is not None else self.means()
+
+    def means(self) -> dict[str, Any]:
+        """The means over the epoch so far of the compiled losses and metrics, whatever a step of the user's own gave."""
         return {label: metric.result() for label, metric in self._labelled()}
 
     def batch_values(self) -> dict[str, Any]:

@@ -2,35 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Callable
+from typing import Any
 
 from torchkeras.graph.network import Network
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-# what Keras 1 called arguments of the generator methods
-_KERAS1 = {"nb_epoch": "epochs", "max_q_size": "max_queue_size", "nb_worker": "workers", "pickle_safe": "use_multiprocessing"}
-
-
-def _keras1_names(**others: str) -> Callable[[F], F]:
-    """Decorator: keyword arguments may have the names of Keras 1."""
-    names: Mapping[str, str] = {**_KERAS1, **others}
-
-    def decorate(method: F) -> F:
-        @functools.wraps(method)
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            for old, new in names.items():
-                if old in kwargs:
-                    if new in kwargs:
-                        raise TypeError(f"{method.__name__} got {old} and {new}, which are one argument: give {new}.")
-                    kwargs[new] = kwargs.pop(old)
-            return method(self, *args, **kwargs)
-
-        return cast(F, wrapper)
-
-    return decorate
 
 
 class GeneratorCalls(Network):
@@ -40,7 +15,6 @@ class GeneratorCalls(Network):
     evaluate: Callable[..., Any]
     predict: Callable[..., Any]
 
-    @_keras1_names()
     def fit_generator(
         self,
         generator: Any,
@@ -85,7 +59,6 @@ class GeneratorCalls(Network):
             initial_epoch=initial_epoch,
         )
 
-    @_keras1_names()
     def evaluate_generator(
         self,
         generator: Any,
@@ -112,7 +85,6 @@ class GeneratorCalls(Network):
             verbose=verbose,
         )
 
-    @_keras1_names()
     def predict_generator(
         self,
         generator: Any,

@@ -20,7 +20,7 @@ class Modes:
         accumulation: Batches whose gradients are averaged for one update.
         jit: Whether forward pass and loss are compiled by torch.compile.
         anomaly: Whether a loss that is not finite is traced to its layer.
-        scheduler: A scheduler of torch, or a function of the optimizer that makes one.
+        scheduler: A scheduler of torch, or a class or function that makes one of the optimizer.
         scheduler_unit: "epoch" or "batch": after what it is stepped.
     """
 
@@ -68,7 +68,8 @@ class Scheduling:
     """
 
     def __init__(self, modes: Modes, optimizer: Any) -> None:
-        self.scheduler = modes.scheduler if hasattr(modes.scheduler, "step") else modes.scheduler(optimizer)
+        given = modes.scheduler
+        self.scheduler = given if hasattr(given, "step") and not inspect.isclass(given) else given(optimizer)
         self.unit = modes.scheduler_unit
         owner = getattr(self.scheduler, "optimizer", optimizer)
         if owner is not optimizer:

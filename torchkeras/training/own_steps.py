@@ -33,7 +33,7 @@ class OwnSteps(Compiling):
         compiled = self._ready(batch, "train_step")
         self._bind()
         make_train_step(self, compiled)(None, batch)
-        return compiled.values()
+        return compiled.means()
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Evaluate one batch. A subclass may override it; `evaluate` and validation then call it for each batch.
@@ -49,7 +49,7 @@ class OwnSteps(Compiling):
         batch = unpack_x_y_sample_weight(data)
         compiled = self._ready(batch, "test_step")
         make_test_step(self, compiled)(None, batch)
-        return compiled.values()
+        return compiled.means()
 
     def predict_step(self, data: Any) -> Any:
         """Outputs for one batch. A subclass may override it; `predict` then calls it for each batch.
