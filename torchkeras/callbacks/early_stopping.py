@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, ClassVar
 
-from torchkeras.callbacks.base import Callback
+from torchkeras.callbacks.base import Callback, is_chief
 from torchkeras.callbacks.monitoring import better, find, settle_mode, warn_missing, worst
 from torchkeras.generations import choose
 
@@ -97,12 +97,12 @@ class EarlyStopping(Callback):
                 stacklevel=3,
             )
             return
-        if self.verbose > 0:
+        if self.verbose > 0 and is_chief():
             print(f"Restoring model weights from the end of the best epoch{self._end}")
         self.model.set_weights(self.best_weights)
 
     def on_train_end(self, logs: Any = None) -> None:
-        if self.stopped_epoch > 0 and self.verbose > 0:
+        if self.stopped_epoch > 0 and self.verbose > 0 and is_chief():
             print(f"Epoch {self.stopped_epoch + self._first:05d}: early stopping")
 
     def get_monitor_value(self, logs: Any) -> Any:

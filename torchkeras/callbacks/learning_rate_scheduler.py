@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from torchkeras.callbacks.base import Callback
+from torchkeras.callbacks.base import Callback, is_chief
 from torchkeras.callbacks.rates import read_rate, write_rate
 from torchkeras.generations import choose
 
@@ -45,7 +45,7 @@ class LearningRateScheduler(Callback):
         if not isinstance(rate, (float, np.floating)) and not (isinstance(rate, torch.Tensor) and rate.is_floating_point() and rate.numel() == 1):
             raise ValueError(f"The output of the schedule of LearningRateScheduler should be a float, but for epoch {epoch} it is {rate!r}.")
         write_rate(self.model, float(rate), "LearningRateScheduler")
-        if self.verbose > 0:
+        if self.verbose > 0 and is_chief():
             print(f"\nEpoch {epoch + self._first:05d}: LearningRateScheduler {self._text} learning rate to {rate}.")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

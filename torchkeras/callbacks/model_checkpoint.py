@@ -138,7 +138,7 @@ class ModelCheckpoint(Callback):
             self._say(f"{title} {self.monitor} did not improve" + (f" from {self.best:0.5f}" if self._break else ""))
 
     def _say(self, text: str) -> None:
-        if self.verbose > 0:
+        if self.verbose > 0 and is_chief():
             print(text)
 
     def _path(self, epoch: int, logs: Any, **more: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, ClassVar
 
-from torchkeras.callbacks.base import Callback
+from torchkeras.callbacks.base import Callback, is_chief
 from torchkeras.callbacks.monitoring import better, find, settle_mode, warn_missing, worst
 from torchkeras.callbacks.rates import read_rate, write_rate
 from torchkeras.generations import choose
@@ -111,7 +111,7 @@ class ReduceLROnPlateau(Callback):
             return
         new = max(old * self.factor, self.min_lr)
         write_rate(self.model, new, "ReduceLROnPlateau")
-        if self.verbose > 0:
+        if self.verbose > 0 and is_chief():
             print(f"\nEpoch {epoch + self._first:05d}: {self._text} learning rate to {new}.")
         self.cooldown_counter = self.cooldown
         self.wait = 0

@@ -25,6 +25,7 @@ from torchkeras.layers.nodes import Node
 from torchkeras.layers.phase import with_phase
 from torchkeras.layers.raw_modules import watch_modules
 from torchkeras.layers.symbolic import KerasTensor, real_tensors, run_trials, shape_of, shapes_text, symbolic_leaves
+from torchkeras.ops.whole_batch import whole
 from torchkeras.registry import Registry, nearest
 from torchkeras.shapes import Shape, as_shape
 
@@ -353,7 +354,7 @@ def _add_activity_loss(layer: nn.Module, args: Any, output: Any) -> None:
         return
     for part in output if isinstance(output, (list, tuple)) else [output]:
         loss = layer.activity_regularizer(part)
-        layer._call_losses.append(loss / part.shape[0] if layer._activity_by_batch else loss)
+        layer._call_losses.append(loss / part.shape[0] if layer._activity_by_batch else loss * whole.scale if whole.active else loss)
 
 
 __all__ = ["Layer", "get_mask", "has_mask", "layer_registry", "set_mask"]

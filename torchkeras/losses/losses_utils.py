@@ -7,6 +7,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from torchkeras.ops.whole_batch import whole
+
 
 class Reduction:
     """How a `Loss` makes one number of its values.
@@ -87,4 +89,6 @@ def reduce_weighted_loss(weighted_losses: Tensor, reduction: str = Reduction.SUM
     """The sum, the mean or the values themselves."""
     if reduction == Reduction.NONE:
         return weighted_losses
-    return weighted_losses.sum() if reduction == Reduction.SUM else weighted_losses.mean()
+    if reduction != Reduction.SUM:
+        return weighted_losses.mean()
+    return weighted_losses.sum() * whole.scale if whole.active else weighted_losses.sum()

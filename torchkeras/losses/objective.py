@@ -14,7 +14,9 @@ from torchkeras.losses.external import TorchLoss
 from torchkeras.losses.fused import MEAN_FORMS
 from torchkeras.losses.inputs import drop_odd_axis
 from torchkeras.losses.lookup import function_name, get
+from torchkeras.losses.losses_utils import Reduction
 from torchkeras.losses.weighting import rule_for, weighted_mean
+from torchkeras.ops.whole_batch import whole
 
 
 class Objective:
@@ -44,7 +46,8 @@ class Objective:
     def _mean_form(self) -> Callable[..., Tensor] | None:
         """A form that gives the mean of the batch at once, where there is one."""
         if isinstance(self.loss, TorchLoss):
-            return self.loss.reduced
+            reduced = self.loss.reduced
+            return functools.partial(_whole_sum, reduced) if self.rule.reduction == Reduction.SUM else reduced
         if not self.rule.plain:
             return None
         if not isinstance(self.loss, Loss):
@@ -91,6 +94,12 @@ class Objective:
                 "Give it an attribute `reduction` that it honours, or return one value a sample."
             )
         return weighted_mean(values, sample_weight, mask, self.rule)
+
+
+def _whole_sum(reduced: Callable[..., Tensor], y_true: Any, y_pred: Tensor) -> Tensor:
+    """A sum over a part of a batch, in the measure of the whole one."""
+    found = reduced(y_true, y_pred)
+    return found * whole.scale if whole.active else found
 
 
 def _lookup(function: Any) -> Callable[..., Tensor] | None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from torchkeras.generations import choose
 from torchkeras.losses.losses_utils import Reduction, align, reduce_weighted_loss
+from torchkeras.ops.whole_batch import whole
 
 _SMALLEST = 1e-30  # far below any share of weights or steps; makes 0 of 0 / 0
 
@@ -73,7 +74,7 @@ def _masked(values: Tensor, mask: Tensor, rule: Rule) -> Tensor:
     """`values` without the masked steps."""
     keep = align(mask.to(values.dtype), values, "mask")
     values = values * keep
-    return values / keep.mean().clamp(min=_SMALLEST) if rule.mask == "valid" else values
+    return values / whole.mean(keep).clamp(min=_SMALLEST) if rule.mask == "valid" else values
 
 
 def _weighted(values: Tensor, weight: Tensor, rule: Rule) -> Tensor:
@@ -84,5 +85,5 @@ def _weighted(values: Tensor, weight: Tensor, rule: Rule) -> Tensor:
         weight = weight.squeeze(-1)
     if values.dim() > weight.dim() > 0:
         values = values.mean(dim=tuple(range(weight.dim(), values.dim())))
-    share = (weight != 0).to(values.dtype).mean()
+    share = whole.mean((weight != 0).to(values.dtype))
     return values * align(weight, values) / share.clamp(min=_SMALLEST)

@@ -125,6 +125,12 @@ class ArrayBatches(InMemory):
         if size <= free // 4:
             self.leaves = [leaf if leaf.device == self.device else leaf.to(self.device, non_blocking=True) for leaf in self.leaves]
 
+    def placed(self) -> list[Tensor]:
+        """The data, on the device where it fits there."""
+        if not self._placed:
+            self._place()
+        return self.leaves
+
     def pieces(self) -> Iterator[list[Tensor]]:
         """The data in this epoch's order, in pieces of whole batches."""
         order = self.order.next()
@@ -138,8 +144,7 @@ class ArrayBatches(InMemory):
             yield [leaf.index_select(0, indices[leaf.device]) for leaf in self.leaves]
 
     def __iter__(self) -> Iterator[Batch]:
-        if not self._placed:
-            self._place()
+        self.placed()
         epoch = self._epoch()
         return epoch if self.steps * self.batch_size >= self.samples else itertools.islice(epoch, self.steps)
 

@@ -12,6 +12,7 @@ from torchkeras import generations, optimizers
 from torchkeras.graph.network import Network
 from torchkeras.layers.base import Layer
 from torchkeras.metrics import Metric
+from torchkeras.metrics.processes import several
 from torchkeras.training import checks
 from torchkeras.training.batches import Batch, on_device
 from torchkeras.training.compiled import Compiled, as_list
@@ -269,11 +270,13 @@ class Compiling(Placed):
         self._bind()
         assert self._compiled is not None
         own = self._own("train_step")
+        _refuse_own(self, own, "train_step")
         return make_train_step(self, self._compiled) if own is None else make_own_step(own, self._compiled)
 
     def _test_step(self) -> Step:
         assert self._compiled is not None
         own = self._own("test_step")
+        _refuse_own(self, own, "test_step")
         return make_test_step(self, self._compiled) if own is None else make_own_step(own, self._compiled)
 
     def _predict_step(self, keep: Callable[[Any], Any]) -> Step:
@@ -303,6 +306,15 @@ class Compiling(Placed):
     def predictor(self) -> Engine:
         """The Ignite engine that `predict` runs."""
         return self._engines.get_or_make("predict")
+
+
+def _refuse_own(model: Compiling, own: Any, name: str) -> None:
+    """Raise for a user's own step where several processes train: its gradients and values would stay in its process."""
+    if own is not None and several():
+        raise ValueError(
+            f"Model '{model.name}' has a {name} of its own, which several processes cannot share: it knows nothing of parts of a batch. "
+            "Run it in one process, or describe the step by compile(loss=..., metrics=...)."
+        )
 
 
 def _refuse(target_tensors: Any, others: Mapping[str, Any]) -> None:

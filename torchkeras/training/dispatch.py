@@ -17,6 +17,7 @@ from torchkeras.training.batches import Batches
 from torchkeras.training.counted import CountedBatches, counting, padding_of
 from torchkeras.training.disk import DiskBatches, Rows, stays_on_disk
 from torchkeras.training.ragged import RaggedBatches, with_rows
+from torchkeras.training.sharding import shared_out
 from torchkeras.training.standardize import Door
 from torchkeras.training.streams import GeneratorBatches, SequenceBatches, StreamBatches
 from torchkeras.training.tensors import flatten, like, several
@@ -60,6 +61,7 @@ def is_stream(data: Any) -> bool:
     return not known and hasattr(data, "__iter__") and not hasattr(data, "to_numpy")
 
 
+@shared_out
 def make_batches(
     model: Compiling,
     door: Door,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torchkeras import generations
+from torchkeras.training.distributed import agreed
 from torchkeras.training.logs import Logs, Outputs
 
 if TYPE_CHECKING:
@@ -266,7 +267,8 @@ def bind(engine: Engine, callbacks: CallbackList, compiled: Compiled | None, pre
 
 def _stop_early(engine: Engine, model: Any) -> None:
     """End the epoch, which ends the training, once `stop_training` is set."""
-    if model.stop_training:
+    if agreed(model.stop_training):
+        model.stop_training = True
         engine.terminate_epoch()
 
 

@@ -14,6 +14,7 @@ from torchkeras import generations
 from torchkeras.metrics import over_processes
 from torchkeras.training.batches import Batches
 from torchkeras.training.compiled import Compiled
+from torchkeras.training.distributed import agreed, average_statistics, together
 from torchkeras.training.hooks import CallbackList, attach_handlers, attach_metrics, bind, end_logs, engine_metrics
 from torchkeras.training.interrupts import Interrupts
 from torchkeras.training.logs import read_all
@@ -114,6 +115,7 @@ class FitRun:
             engine.terminate()
             return
         model._epoch_trained()
+        average_statistics(model)
         plan.batches.epoch_ended()
         trained = read_values(self.compiled)
         epoch = engine.state.epoch - 1
@@ -130,12 +132,13 @@ class FitRun:
         engine.state.metrics.update(plan.logs)
         model._epoch_logged(plan.logs)
         plan.hooks.call("on_epoch_end", epoch, plan.logs)
+        model.stop_training = agreed(model.stop_training)
         if model.stop_training or self.ran_out:
             engine.terminate()
 
     def _run(self) -> None:
         engine, model, plan = self.engine, self.model, self.plan
-        with torch.enable_grad(), Interrupts() as interrupts:
+        with together(), torch.enable_grad(), Interrupts() as interrupts:
             model._engines.steps["train"] = interrupts.between(model._train_step())
             engine.state.max_epochs = engine.state.epoch_length = None
             engine.run(plan.batches, max_epochs=plan.epochs, epoch_length=plan.steps)
@@ -200,7 +203,7 @@ def run_test(model: Compiling, compiled: Compiled, batches: Batches, hooks: Call
     hooks.call("on_test_begin", {})
     model.train(False)
     try:
-        with torch.no_grad():
+        with together(), torch.no_grad():
             _run_once(engine, batches, steps, "evaluation")
     finally:
         for handle in handles:
@@ -220,7 +223,7 @@ def run_predict(model: Compiling, batches: Batches, hooks: CallbackList, steps: 
     hooks.call("on_predict_begin", {})
     model.train(False)
     try:
-        with torch.inference_mode():
+        with together(), torch.inference_mode():
             _run_once(engine, batches, steps, "prediction")
             found = outputs.joined()
     finally:

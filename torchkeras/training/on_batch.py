@@ -6,11 +6,14 @@ from typing import Any
 
 import torch
 
+from torchkeras.metrics.processes import several
 from torchkeras.training.batches import Batch, on_device
 from torchkeras.training.compiled import Compiled
 from torchkeras.training.compiling import Compiling
+from torchkeras.training.distributed import share_weights_once, start
 from torchkeras.training.logs import read_all
-from torchkeras.training.loops import to_numpy
+from torchkeras.training.loops import read_values, to_numpy
+from torchkeras.training.sharding import part_of
 from torchkeras.training.standardize import Door
 from torchkeras.training.tensors import flatten, like
 
@@ -92,13 +95,16 @@ class BatchCalls(Compiling):
         batch = Door(self, who, class_weight).whole(x, y, sample_weight)
         compiled = self._ready(batch, who)
         device = self.device
+        if start():
+            share_weights_once(self)
+            batch = part_of(batch)
         x, y, weight = (None if part is None else on_device(part, device) for part in batch)
         return (x, y, weight), compiled
 
 
 def _values(compiled: Compiled, return_dict: bool) -> Any:
     values = compiled.batch_values()
-    logs = dict(zip(values, read_all(values.values()), strict=True))
+    logs = read_values(compiled) if several() else dict(zip(values, read_all(values.values()), strict=True))
     if return_dict:
         return logs
     return list(logs.values()) if len(logs) > 1 else next(iter(logs.values()))

@@ -13,6 +13,7 @@ from torchkeras.training.anomaly import check_loss
 from torchkeras.training.compiled import Compiled, as_list, mask_of
 from torchkeras.training.extras import Extras, plus
 from torchkeras.training.jit import Jitted
+from torchkeras.training.parallel import shared_forward, shared_record, shared_test
 from torchkeras.training.precision import in_precision
 from torchkeras.utils.data_utils import pack_x_y_sample_weight
 
@@ -103,11 +104,12 @@ def make_train_step(model: Compiling, compiled: Compiled) -> Step:
     assert trained is not None
     extras = Extras(model, trained)
     forward = _as_told(model, forward_function(model, compiled, extras, extras.of_weights))
-    record = record_function(compiled, extras)
+    record = shared_record(record_function(compiled, extras), compiled)
     parameters = trained.parameters
     if not parameters:
-        return _step_without_weights(forward, record)
+        return _step_without_weights(shared_test(forward), record)
     updates = None if modes.plain else model._updates_now()
+    forward = shared_forward(model, compiled, forward, updates)
     optimizer_step = optimizer.step
     constrain = trained.apply_constraints if trained.constraints else None
     if updates is None or not updates.pending:
@@ -182,8 +184,8 @@ def make_test_step(model: Compiling, compiled: Compiled) -> Step:
     extras = Extras(model, trained)
     with torch.no_grad():
         penalty = extras.of_weights()
-    forward = _as_told(model, forward_function(model, compiled, extras, lambda: penalty))
-    record = record_function(compiled, extras)
+    forward = shared_test(_as_told(model, forward_function(model, compiled, extras, lambda: penalty)))
+    record = shared_record(record_function(compiled, extras), compiled)
 
     def step(engine: Any, batch: Any) -> dict[str, Any]:
         x, y, weight = batch

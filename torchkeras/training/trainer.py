@@ -8,6 +8,7 @@ from torchkeras import generations
 from torchkeras.training.arrays import InMemory
 from torchkeras.training.batches import Batches
 from torchkeras.training.dispatch import Workers, is_stream, make_batches, split
+from torchkeras.training.distributed import share_weights, start
 from torchkeras.training.generators import GeneratorCalls
 from torchkeras.training.hooks import CallbackList, fit_params, split_callbacks
 from torchkeras.training.loops import FitRun, Plan, run_predict, run_test
@@ -82,6 +83,7 @@ class Trainer(GeneratorCalls, BatchCalls, OwnSteps):
             ValueError: data that do not fit the model or each other.
         """
         self._need_compile("fit")
+        start()
         team = Workers(workers, max_queue_size, use_multiprocessing, hang_timeout)
         door = Door(self, "fit", class_weight)
         validation_weight = None
@@ -129,6 +131,7 @@ class Trainer(GeneratorCalls, BatchCalls, OwnSteps):
         validation_freq: Any,
     ) -> Any:
         compiled = self._ready(batches.first(), "fit")
+        share_weights(self)
         batches.device = self.device
         if validation is not None:
             validation.first()
@@ -187,10 +190,12 @@ class Trainer(GeneratorCalls, BatchCalls, OwnSteps):
             ValueError: data that do not fit.
         """
         self._need_compile("evaluate")
+        start()
         team = Workers(workers, max_queue_size, use_multiprocessing, hang_timeout)
         batches = make_batches(self, Door(self, "evaluate"), (x, y, sample_weight), batch_size, steps=steps, workers=team, argument="steps")
         try:
             compiled = self._ready(batches.first(), "evaluate")
+            share_weights(self)
             batches.device = self.device
             hooks = self._hooks(callbacks, verbose, steps or batches.steps, batches)
             with self._trained.respected(self):  # type: ignore[union-attr]
@@ -239,6 +244,7 @@ class Trainer(GeneratorCalls, BatchCalls, OwnSteps):
         Raises:
             ValueError: data that do not fit.
         """
+        start()
         team = Workers(workers, max_queue_size, use_multiprocessing, hang_timeout)
         door = Door(self, "predict", targets=False)
         batches = make_batches(self, door, (x, None, None), batch_size, steps=steps, workers=team, argument="steps")
@@ -246,6 +252,7 @@ class Trainer(GeneratorCalls, BatchCalls, OwnSteps):
         try:
             self._build_for(batches.first()[0])
             self._place()
+            share_weights(self)
             batches.device = self.device
             return run_predict(self, batches, self._hooks(callbacks, verbose, steps or batches.steps, batches), steps)
         except BaseException:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from torchkeras.training.distributed import average_gradients
 from torchkeras.training.modes import Scheduling
 from torchkeras.training.precision import loss_scaler
 
@@ -45,6 +46,7 @@ class Updates:
     def flush(self) -> None:
         """Update the weights by the gradients that wait: the average over so many batches."""
         if self.pending:
+            average_gradients(self.trained.parameters)
             gradients = [parameter.grad for parameter in self.trained.parameters if parameter.grad is not None]
             with torch.no_grad():
                 for gradient in gradients:

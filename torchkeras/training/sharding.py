@@ -1,0 +1,248 @@
+"""Data of a data-parallel run: of each batch, every process has a part."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data.distributed import DistributedSampler
+
+from torchkeras.metrics.processes import several
+from torchkeras.training.arrays import ArrayBatches, InMemory
+from torchkeras.training.batches import Batch, Batches, on_device
+from torchkeras.training.disk import DiskBatches, Rows
+from torchkeras.training.distributed import bounds, from_chief, order_of_chief, processes, rank
+from torchkeras.training.tensors import flatten, map_leaves, present
+
+Make = TypeVar("Make", bound=Callable[..., Batches])
+
+
+class Part:
+    """The part of the batch that comes next: its samples that count, and those of the whole batch."""
+
+    count = 1
+    size = 1
+
+
+part = Part()
+
+
+def set_part(count: int, size: int) -> None:
+    """Say how many samples the coming step has here, and in all processes."""
+    part.count, part.size = count, size
+
+
+def part_of(batch: Batch) -> Batch:
+    """This process's part of a batch that all have; one of its samples where there are too few, which then does not count."""
+    size = present(batch[0])[0].shape[0]
+    start, stop = bounds(size)
+    set_part(stop - start, size)
+    if start == stop:
+        start, stop = 0, 1
+    return tuple(map_leaves(lambda leaf: leaf[start:stop], section) for section in batch)  # type: ignore[return-value]
+
+
+def shard(batches: Batches) -> Batches:
+    """Batches of which this process has its part.
+
+    Raises:
+        ValueError: rows of unequal length.
+    """
+    if not several():
+        return batches
+    if isinstance(batches, (ArrayBatches, DiskBatches)):
+        return SharedArrays(batches)  # type: ignore[arg-type]
+    if isinstance(batches, InMemory):
+        raise ValueError("Rows of unequal length cannot be shared out to several processes. Pad them first: pad_sequences(rows).")
+    sampler = getattr(getattr(batches, "source", None), "sampler", None)
+    return SharedLoader(batches) if isinstance(sampler, DistributedSampler) else SharedStream(batches)
+
+
+def shared_out(make: Make) -> Make:
+    """Decorator: what a function makes of data are batches of this process's part."""
+
+    @functools.wraps(make)
+    def made(*args: Any, **kwargs: Any) -> Batches:
+        return shard(make(*args, **kwargs))
+
+    return cast(Make, made)
+
+
+class SharedArrays(InMemory):
+    """Parts of batches of data that every process has; only the part's rows are read.
+
+    Args:
+        batches: The whole batches.
+    """
+
+    def __init__(self, batches: InMemory) -> None:
+        super().__init__(batches.packing, batches.batch_size, False, batches.device)
+        self.whole, self.steps, self.order = batches, batches.steps, batches.order
+        self.leaves: list[Any] = batches.packing.leaves
+
+    def first(self) -> Batch:
+        return self.whole.first()
+
+    def __iter__(self) -> Iterator[Batch]:
+        if isinstance(self.whole, ArrayBatches):
+            self.whole.device = self.device
+            self.leaves = self.whole.placed()
+        order = order_of_chief(self.order.next(), self.samples)
+        for number in range(self.steps):
+            first = number * self.batch_size
+            size = min(self.batch_size, self.samples - first)
+            start, stop = bounds(size)
+            count = stop - start
+            if not count:
+                start, stop = 0, 1
+            rows = None if order is None else order[first + start : first + stop]
+            run = rows is None or self.order.shuffle == "batch"  # neighbours
+            begin = first + start if rows is None else int(rows[0])
+            parts = [on_device(_rows(leaf, begin, stop - start, None if run else rows), self.device) for leaf in self.leaves]
+            set_part(count, size)
+            yield self.packing(parts)
+
+    def outputs(self) -> Any:
+        return GatheredOutputs()
+
+
+def _rows(leaf: Any, begin: int, count: int, rows: Tensor | None) -> Tensor:
+    if isinstance(leaf, Rows):
+        return leaf.read(begin, begin + count) if rows is None else leaf.take(rows.numpy())
+    return leaf[begin : begin + count] if rows is None else leaf.index_select(0, rows.to(leaf.device))
+
+
+class SharedStream(Batches):
+    """Parts of batches that the first process reads and hands out: the others do not touch their copy of the source.
+
+    Args:
+        batches: The whole batches.
+    """
+
+    def __init__(self, batches: Batches) -> None:
+        super().__init__(batches.device)
+        self.whole = batches
+        self.whole.device = torch.device("cpu")
+        self._size = 0
+        self._first: Batch | None = None
+
+    def first(self) -> Batch:
+        if self._first is None:
+            here = rank() == 0
+            row = tuple(map_leaves(lambda leaf: leaf[:1], section) for section in self.whole.first()) if here else None
+            told = (row, self.whole.steps, self.whole.samples, self.whole.batch_size, self.whole.restarts)
+            self._first, self.steps, self.samples, self.batch_size, self.restarts = from_chief(told)
+        assert self._first is not None
+        return self._first
+
+    def size_of(self, number: int) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[Batch]:
+        source = iter(self.whole) if rank() == 0 else None
+        while True:
+            shares = None if source is None else _shares(next(source, None))
+            box: list[Any] = [None]
+            torch.distributed.scatter_object_list(box, shares, src=0)
+            if box[0] is None:
+                return
+            batch, count, self._size = box[0]
+            set_part(count, self._size)
+            yield tuple(None if section is None else on_device(section, self.device) for section in batch)  # type: ignore[misc]
+
+    def outputs(self) -> Any:
+        return GatheredOutputs()
+
+    def epoch_ended(self) -> None:
+        self.whole.epoch_ended()
+
+    def close(self, timeout: float | None = None) -> None:
+        self.whole.close(timeout)
+
+
+def _shares(batch: Batch | None) -> list[Any]:
+    """What each process gets of a batch; `None`: the end."""
+    if batch is None:
+        return [None] * processes()
+    size = present(batch[0])[0].shape[0]
+    found = []
+    for who in range(processes()):
+        start, stop = bounds(size, who)
+        where = slice(start, stop) if stop > start else slice(0, 1)
+        cut = functools.partial(_cut, where=where)
+        found.append((tuple(map_leaves(cut, section) for section in batch), stop - start, size))
+    return found
+
+
+def _cut(leaf: Tensor, where: slice) -> Tensor:
+    return leaf[where].clone()  # sent with its own memory alone
+
+
+class SharedLoader(Batches):
+    """Batches of a DataLoader whose `DistributedSampler` has shared out the samples: each process reads its own.
+
+    Args:
+        batches: This process's batches.
+    """
+
+    def __init__(self, batches: Batches) -> None:
+        super().__init__(batches.device)
+        self.own = batches
+        self.steps, self.samples, self.batch_size = batches.steps, batches.samples, batches.batch_size
+        self._epoch = 0
+
+    def first(self) -> Batch:
+        return self.own.first()
+
+    def size_of(self, number: int) -> int:
+        return self.own.size_of(number)
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.own.device = self.device
+        self.own.source.sampler.set_epoch(self._epoch)  # type: ignore[attr-defined]
+        self._epoch += 1
+        for batch in self.own:
+            count = present(batch[0])[0].shape[0]
+            size = torch.tensor([count])
+            torch.distributed.all_reduce(size)
+            set_part(count, int(size))
+            yield batch
+
+    def epoch_ended(self) -> None:
+        self.own.epoch_ended()
+
+    def close(self, timeout: float | None = None) -> None:
+        self.own.close(timeout)
+
+
+class GatheredOutputs:
+    """Predictions of all processes, in the order of the samples."""
+
+    def __init__(self) -> None:
+        self.kept: list[list[np.ndarray]] = []
+        self.form: Any = None
+
+    def append(self, output: Any) -> None:
+        """Keep what the model gave for this process's part of a batch."""
+        self.form = output
+        self.kept.append([_to_numpy(leaf[: part.count]) for leaf in flatten(output)])
+
+    def joined(self) -> Any:
+        """The predictions for all samples, in every process."""
+        gathered: list[Any] = [None] * processes()
+        torch.distributed.all_gather_object(gathered, self.kept)
+        leaves = range(len(self.kept[0]))
+        joined = [np.concatenate([own[step][leaf] for step in range(len(self.kept)) for own in gathered]) for leaf in leaves]
+        found = iter(joined)
+        if isinstance(self.form, dict):
+            return {name: next(found) for name in self.form}
+        return joined if isinstance(self.form, (list, tuple)) else joined[0]
+
+
+def _to_numpy(tensor: Tensor) -> np.ndarray:
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
