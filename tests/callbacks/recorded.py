@@ -27,7 +27,7 @@ def data(version: str = "2.4.0") -> tuple[Any, Any]:
 
 def make_model(version: str = "2.4.0", metrics: bool = True, lr: float = 0.5) -> Sequential:
     """The model that was recorded: logistic regression on ten samples."""
-    model = Sequential([Dense(1, activation="sigmoid", input_shape=(3,))])
+    model = Sequential([Dense(1, activation="sigmoid", input_shape=(3,), name="only")])
     model.set_weights([np.array(weight, "float32") for weight in recorded(version)["data"]["weights"]])
     model.compile(SGD(lr=lr), "binary_crossentropy", metrics=["accuracy"] if metrics else None)
     return model

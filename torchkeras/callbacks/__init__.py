@@ -5,6 +5,7 @@ from torchkeras.callbacks.base_logger import BaseLogger
 from torchkeras.callbacks.callback_list import CallbackList
 from torchkeras.callbacks.csv_logger import CSVLogger
 from torchkeras.callbacks.early_stopping import EarlyStopping
+from torchkeras.callbacks.find_lr import LearningRateSearch, find_lr
 from torchkeras.callbacks.history import History
 from torchkeras.callbacks.lambda_callback import LambdaCallback
 from torchkeras.callbacks.learning_rate_scheduler import LearningRateScheduler
@@ -24,10 +25,12 @@ __all__ = [
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
+    "LearningRateSearch",
     "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "RemoteMonitor",
     "TensorBoard",
     "TerminateOnNaN",
+    "find_lr",
 ]

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 
+from torchkeras.callbacks.attaching import attach
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -58,6 +60,26 @@ class Callback:
     def listens(self, hook: str) -> bool:
         """Whether an overridden hook has something to do in the coming run; asked once before it."""
         return True
+
+    def attach(
+        self, engine: Any, model: Any = None, *, optimizer: Any = None, evaluator: Any = None, params: dict[str, Any] | None = None
+    ) -> list[Any]:
+        """Run the hooks at the events of a plain Ignite engine, such as one of `create_supervised_trainer`.
+
+        The logs have `loss`, the mean of what the steps give (one number, or a dict with "loss"), the metrics of the engine, and those of
+        `evaluator` under names that begin with `val_`. Metrics, and a handler that runs the evaluator, are to be attached before the callback.
+
+        Args:
+            engine: The engine that trains.
+            model: What is trained: a Keras model or any nn.Module; `None`: the callback needs none.
+            optimizer: The torch optimizer of an nn.Module, for callbacks that look at the learning rate.
+            evaluator: The engine that validates.
+            params: Further entries of `self.params`.
+
+        Returns:
+            Handles: `handle.remove()` of each takes the callback off again.
+        """
+        return attach(self, engine, model, optimizer=optimizer, evaluator=evaluator, params=params)
 
     def close(self) -> None:
         """Release what is held, such as files: called when a run is over, well or not."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from torchkeras.callbacks.base import Callback
 from torchkeras.generations import choose
+from torchkeras.utils.plots import plot_history
 
 
 class History(Callback):
@@ -37,3 +39,17 @@ class History(Callback):
             self.history.setdefault(name, []).append(value)
         if self.model is not None:
             self.model.history = self
+
+    def plot(self, path: Any = None, *, names: Sequence[str] | None = None, title: str | None = None) -> Any:
+        """The values over the epochs as a figure of matplotlib: a panel for each value, its validation in the same one.
+
+        Args:
+            path: File to write the picture to; its ending says the format. `None`: none is written.
+            names: What to show, without `val_`; `None`: all.
+            title: Above the picture.
+
+        Raises:
+            ValueError: no epoch has been run, or an unknown name.
+            ImportError: matplotlib is not installed.
+        """
+        return plot_history(self.history, self.epoch, path, names=names, title=title)

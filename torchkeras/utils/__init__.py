@@ -9,7 +9,7 @@ from torchkeras.registry import (
     get_registered_object,
     register_keras_serializable,
 )
-from torchkeras.utils import data_utils, generic_utils, io_utils, np_utils
+from torchkeras.utils import data_utils, generic_utils, io_utils, np_utils, vis_utils
 from torchkeras.utils.data_utils import (
     GeneratorEnqueuer,
     OrderedEnqueuer,
@@ -22,6 +22,7 @@ from torchkeras.utils.data_utils import (
 from torchkeras.utils.generic_utils import Progbar, deserialize_keras_object, serialize_keras_object
 from torchkeras.utils.io_utils import H5Dict, HDF5Matrix, h5dict
 from torchkeras.utils.np_utils import normalize, to_categorical
+from torchkeras.utils.vis_utils import model_to_dot, plot_model
 
 __all__ = [
     "CustomObjectScope",
@@ -42,12 +43,15 @@ __all__ = [
     "get_registered_object",
     "h5dict",
     "io_utils",
+    "model_to_dot",
     "normalize",
     "np_utils",
     "pack_x_y_sample_weight",
+    "plot_model",
     "register_keras_serializable",
     "serialize_keras_object",
     "set_random_seed",
     "to_categorical",
     "unpack_x_y_sample_weight",
+    "vis_utils",
 ]

@@ -4,54 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor, nn
 
+from torchkeras.utils.model_boxes import Box, unused
+
 _FAR = 10_000  # nodes of autograd that are searched for where a tensor comes from
-
-
-class Box(NamedTuple):
-    """A layer's call in a graph."""
-
-    name: str
-    kind: str  # its class
-    inputs: list[str]
-    shapes: list[tuple[int | None, ...]]  # of its outputs
-
-
-def boxes_of(model: Any) -> list[Box]:
-    """The calls of a Sequential or functional model, in order; nested models are one box.
-
-    Args:
-        model: A model whose graph is known.
-    """
-    record = model._graph()
-    names = {key: getattr(model._modules.get(key), "name", None) or key for key in record.layer_keys}
-    made: dict[int, str] = {}
-    boxes: list[Box] = []
-    for number in record.inputs:
-        info = record.infos[number]
-        made[number] = names.get(info.key, info.key)
-        boxes.append(Box(made[number], "InputLayer", [], [tuple(info.shape)]))
-    taken = {box.name for box in boxes}
-    for step in record.steps:
-        name = _free(names.get(step.key, step.key), taken)
-        inputs = [made[number] for number in step.inputs if number in made]
-        shapes = [tuple(record.infos[number].shape) for number in step.outputs]
-        boxes.append(Box(name, type(model._modules.get(step.key)).__name__, inputs, shapes))
-        made.update(dict.fromkeys(step.outputs, name))
-    return boxes
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """`name`, numbered where a layer is called again."""
-    found, number = name, 0
-    while found in taken:
-        number += 1
-        found = f"{name}_{number}"
-    taken.add(found)
-    return found
 
 
 class Watch:
@@ -86,7 +45,7 @@ class Watch:
         self._functions.clear()
 
     def _seen(self, place: str, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        name = _free(place, self._taken)
+        name = unused(place, self._taken)
         inputs = [self._source(tensor) for tensor in _tensors((args, kwargs))]
         outputs = list(_tensors(output))
         self.boxes.append(Box(name, type(module).__name__, list(dict.fromkeys(inputs)), [tuple(tensor.shape) for tensor in outputs]))
@@ -178,8 +137,3 @@ def model_json(model: Any) -> str:
     if hasattr(model, "to_json"):
         return model.to_json()
     return json.dumps({"class_name": type(model).__name__, "config": model.get_config()}, default=str)
-
-
-def has_graph(model: Any) -> bool:
-    """Whether a model's graph is known without running it."""
-    return hasattr(model, "_graph") and bool(getattr(model, "is_graph_network", False))

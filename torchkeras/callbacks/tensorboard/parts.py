@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from torchkeras.callbacks.tensorboard.board import Board
-from torchkeras.callbacks.tensorboard.graph import Watch, boxes_of, graph_event, has_graph, keras_summary, model_json
+from torchkeras.callbacks.tensorboard.graph import Watch, graph_event, keras_summary, model_json
 from torchkeras.callbacks.tensorboard.profiling import Profile
 from torchkeras.callbacks.tensorboard.projector import watch_outputs
 from torchkeras.callbacks.tensorboard.resources import StepTimes, memory_values
 from torchkeras.callbacks.tensorboard.weights import Gradients, histogram, write_weights
+from torchkeras.utils.model_boxes import boxes_of, has_graph
 
 _LONGEST_TEXT = 65_536  # characters of a config
 
