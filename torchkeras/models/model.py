@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from torchkeras import generations
+from torchkeras.callbacks.find_lr import LearningRateSearch, find_lr
 from torchkeras.callbacks.standard import standard_callbacks, with_bar
 from torchkeras.graph.config import build_graph, graph_config
 from torchkeras.layers.base import layer_registry
@@ -66,6 +67,18 @@ class Model(Saves, Keras1Calls):
         with admitting():
             inputs, outputs = build_graph(config, custom_objects)
         return cls(inputs=inputs, outputs=outputs, name=config.get("name"), trainable=config.get("trainable", True))
+
+    def find_lr(self, x: Any, y: Any = None, **options: Any) -> LearningRateSearch:
+        """Train for some steps with rising learning rates, to see where the loss falls fastest; model and optimizer are then as before.
+
+        Args:
+            x, y: Data, as for `fit`.
+            **options: Those of `torchkeras.callbacks.find_lr`: start_lr, end_lr, num_iter, batch_size, ...
+
+        Returns:
+            What was found: `.suggestion` is a rate, `.plot("search.png")` draws the curve.
+        """
+        return find_lr(self, x, y, **options)
 
     def _fit_callbacks(self, given: list[Any], verbose: Any, arrays: bool) -> tuple[Any, list[Any]]:
         return standard_callbacks(given, verbose, arrays)
