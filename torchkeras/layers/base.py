@@ -189,6 +189,8 @@ class Layer(History, LossCollector, KerasBorder):
             late = in_late_call(self.__call__, args, kwargs)
             return self._record(args, kwargs) if late is None else late[0]
         args = tuple(to_tensors(arg, keep_integers=self.accepts_integers) for arg in args)
+        if kwargs.get("mask") is not None:
+            kwargs["mask"] = to_tensors(kwargs["mask"], keep_integers=True)
         inputs = args[0] if args else next(iter(kwargs.values()), None)
         self.ensure_built(inputs)
         if not torch.compiler.is_compiling():

@@ -52,7 +52,7 @@ class TimeDistributed(Wrapper):
         if getattr(self.layer, "stateful", False):
             return self._step_by_step(inputs, mask, training)
         batch, steps = inputs.shape[:2]
-        output = self._inside(inputs.flatten(0, 1), self._mask_inside(mask), training)
+        output = self._inside(inputs.flatten(0, 1), self._mask_inside(inputs, mask), training)
         if isinstance(output, Tensor):
             return output.view(batch, steps, *output.shape[1:]) if output.is_contiguous() else output.unflatten(0, (batch, steps))
         return pytree.tree_map_only(Tensor, lambda part: part.unflatten(0, (batch, steps)), output)
@@ -70,8 +70,13 @@ class TimeDistributed(Wrapper):
             kwargs["training"] = training
         return _module_call(layer, inputs, **layer.fill(kwargs, None))
 
-    def _mask_inside(self, mask: Any) -> Tensor | None:
+    def _mask_inside(self, inputs: Tensor, mask: Any) -> Tensor | None:
         """The mask of the layer inside: (batch * steps, ...). One of the outer steps alone is none for a recurrent layer."""
+        if mask is not None and mask.shape[:2] != inputs.shape[:2]:
+            raise ValueError(
+                f"TimeDistributed '{self.name}' needs a mask of shape (batch, steps, ...) for inputs of shape {tuple(inputs.shape)}, "
+                f"but got a mask of shape {tuple(mask.shape)}."
+            )
         if mask is None or (mask.dim() == 2 and isinstance(self.layer, (RNN, Bidirectional))):
             return None
         return mask.flatten(0, 1)
@@ -89,7 +94,7 @@ class TimeDistributed(Wrapper):
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         inside = None
         if isinstance(self.layer, Layer) and not getattr(self.layer, "stateful", False):
-            inside = self.layer.compute_mask(inputs.flatten(0, 1), self._mask_inside(mask))
+            inside = self.layer.compute_mask(inputs.flatten(0, 1), self._mask_inside(inputs, mask))
         if inside is not None:
             return inside.unflatten(0, inputs.shape[:2])
         if mask is None:
