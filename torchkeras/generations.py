@@ -54,6 +54,7 @@ TABLE: Final[dict[str, Row]] = {
     "regularizer.named_classes": Row(False, True, "l1 and l2: functions making L1L2, or classes"),
     "config.functional": Row("Model", "Functional", "class name of functional models in configs"),
     "config.ragged": Row(False, True, "configs of inputs say whether they are ragged"),
+    "summary.wide": Row(False, False, "summary() always has 100 columns and says what each layer is connected to", keras1=True),
     "summary.title": Row(False, True, "summary() starts with the model's name and puts inputs in brackets"),
     "config.tensors_in_kwargs": Row(False, True, "tensors given by keyword stand in a call's kwargs, or among its inputs"),
     "config.always_dtype": Row(False, True, "configs of all layers have a dtype, or those with an input shape only"),

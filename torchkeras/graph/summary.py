@@ -11,6 +11,7 @@ from torchkeras import generations
 from torchkeras.graph.config import first_node
 from torchkeras.layers.base import Layer
 from torchkeras.layers.input_layer import InputLayer
+from torchkeras.layers.legacy_table import FORMER_CLASSES
 from torchkeras.layers.naming import name_of
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ def print_summary(
 def summary_lines(model: Network, line_length: int | None = None, positions: Sequence[float] | None = None) -> list[str]:
     """The lines of the table."""
     tf_keras = generations.choose("summary.title")
-    simple = is_chain(model)
-    width = line_length or (65 if simple else 98)
+    wide = generations.choose("summary.wide")
+    simple = is_chain(model) and not wide
+    width = line_length or (65 if simple else 100 if wide else 98)
     columns = list(positions or ([0.45, 0.85, 1.0] if simple else [0.33, 0.55, 0.67, 1.0]))
     if columns[-1] <= 1:
         columns = [int(width * column) for column in columns]
@@ -47,7 +49,7 @@ def summary_lines(model: Network, line_length: int | None = None, positions: Seq
     lines += ["_" * width, _row(titles, columns), "=" * width]
     layers = model.layers
     for number, layer in enumerate(layers):
-        fields = [f"{name_of(layer)} ({type(layer).__name__})", _shape_text(model, layer), str(_count(layer))]
+        fields = [f"{name_of(layer)} ({_class_name(layer, wide)})", _shape_text(model, layer), str(_count(layer))]
         sources = [] if simple else connections(model, layer)
         lines.append(_row([*fields, *([] if simple else [sources[0] if sources else ""])], columns))
         lines += [_row(["", "", "", source], columns) for source in sources[1:]]
@@ -55,6 +57,11 @@ def summary_lines(model: Network, line_length: int | None = None, positions: Seq
     trainable, frozen = parameter_counts(model)
     lines += [f"Total params: {trainable + frozen:,}", f"Trainable params: {trainable:,}", f"Non-trainable params: {frozen:,}", "_" * width]
     return lines
+
+
+def _class_name(layer: nn.Module, former: bool) -> str:
+    name = type(layer).__name__
+    return FORMER_CLASSES.get(name, name) if former else name
 
 
 def _row(fields: Sequence[str], columns: Sequence[float]) -> str:

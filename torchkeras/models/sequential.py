@@ -14,7 +14,7 @@ from torchkeras.graph.record import Record
 from torchkeras.layers.base import Layer, layer_registry
 from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.keras1 import Merge
-from torchkeras.layers.naming import module_key, name_of
+from torchkeras.layers.naming import module_key, name_of, snake_case, unique_name
 from torchkeras.layers.nodes import Node
 from torchkeras.layers.raw_modules import stop_watching, watch_modules
 from torchkeras.layers.serialization import deserialize, serialize
@@ -106,7 +106,7 @@ class Sequential(ClassPredictions, Model):
         if self._last is None and not self._stack:
             shape = _own_input_shape(layer)
             if shape is not None:
-                self._start(InputLayer(batch_input_shape=shape, dtype=_own_input_dtype(layer), name=f"{name_of(layer)}_input"))
+                self._start(InputLayer(batch_input_shape=shape, dtype=_own_input_dtype(layer), name=_input_name(layer)))
         if self._last is not None:
             watch_modules([self._last])
             self._growing.outputs = self._one_output(layer, layer(self._last))
@@ -190,7 +190,7 @@ class Sequential(ClassPredictions, Model):
         if not self._stack:
             raise ValueError(f"Model '{self.name}' has no layers: add() some first.")
         layers = self.layers
-        start = InputLayer(batch_input_shape=(None, *shape[1:]), dtype=dtype, name=f"{name_of(layers[0])}_input")
+        start = InputLayer(batch_input_shape=(None, *shape[1:]), dtype=dtype, name=_input_name(layers[0]))
         self._start(start)
         assert self._first is not None
         value: KerasTensor = self._first
@@ -264,6 +264,13 @@ class Sequential(ClassPredictions, Model):
         if not model.built and isinstance(config, dict) and config.get("build_input_shape"):
             model.build(config["build_input_shape"])
         return model
+
+
+def _input_name(layer: nn.Module) -> str:
+    """Name of the input that a first layer brings with it: `dense_1_input`, in Keras 1 `dense_input_1`."""
+    if generations.choose("name.words") == "parted":
+        return f"{name_of(layer)}_input"
+    return unique_name(f"{snake_case(type(layer).__name__)}_input", first_index=1)
 
 
 def sources(tensor: KerasTensor) -> list[KerasTensor]:
