@@ -209,24 +209,31 @@ def test_killed_writers_leave_whole_files(tmp_path):
         folder = Path(sys.argv[1])
         plain, hdf5 = folder / "model.bin", folder / "model.h5"
 
-        def write_without_end():
-            number = 0
+        def write(number):
+            with atomic_write(plain) as file:
+                for _ in range(20):
+                    file.write(bytes([number % 256]) * 50_000)
+            with atomic_hdf5(hdf5) as file:
+                for index in range(10):
+                    file[f"layer_{index}/kernel"] = np.full(2_000, number)
+
+        def write_without_end(number):
             while True:
                 number += 1
-                with atomic_write(plain) as file:
-                    for _ in range(20):
-                        file.write(bytes([number % 256]) * 50_000)
-                with atomic_hdf5(hdf5) as file:
-                    for index in range(10):
-                        file[f"layer_{index}/kernel"] = np.full(2_000, number)
+                write(number)
+
+        started = time.perf_counter()
+        for number in range(3):
+            write(number)
+        once = (time.perf_counter() - started) / 3  # how long a writer takes on this disk
 
         random.seed(7)
         seen = set()
         for attempt in range(60):
             child = os.fork()
             if child == 0:
-                write_without_end()
-            time.sleep(random.uniform(0.005, 0.06))
+                write_without_end(attempt)
+            time.sleep(random.uniform(0.2, 3) * once)
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             if plain.exists():
