@@ -16,6 +16,7 @@ from torch import Tensor
 
 from torchkeras import config
 from torchkeras.layers.symbolic import KerasTensor, in_trial, record_operation
+from torchkeras.layers.torch_functions import add_function
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +56,7 @@ def recorded(function: F) -> F:
             return record_operation[0](enter, args, kwargs)
         return function(*args, **kwargs)
 
+    add_function(f"K.{function.__name__}", enter)
     return enter  # type: ignore[return-value]
 
 

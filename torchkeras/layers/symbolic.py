@@ -51,6 +51,9 @@ _UFUNCS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
+_MOVES = {torch.Tensor.to, torch.Tensor.cpu, torch.Tensor.cuda}
+
+
 class _Trials(threading.local):
     """What runs in this thread, innermost last: trials (True) and, inside of trials, the making of real tensors (False)."""
 
@@ -71,9 +74,13 @@ class _ToMeta(TorchFunctionMode):
     """Inside it every torch function sees its tensors on the meta device, so that weights meet trial inputs."""
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        kwargs = kwargs or {}
         if in_trial():
-            args, kwargs = pytree.tree_map_only(Tensor, _as_meta, (args, kwargs or {}))
-        return func(*args, **(kwargs or {}))
+            args, kwargs = pytree.tree_map_only(Tensor, _as_meta, (args, kwargs))
+            if func in _MOVES:  # from device to device: there is but one here
+                args, kwargs = pytree.tree_map_only((torch.device, str), lambda device: "meta", (args, kwargs))
+                return args[0] if func is not torch.Tensor.to else func(*args, **kwargs)
+        return func(*args, **kwargs)
 
 
 def _as_meta(tensor: Tensor) -> Tensor:

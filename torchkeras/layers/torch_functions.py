@@ -40,7 +40,7 @@ take_along_dim tensor_split tile transpose tril triu unbind unflatten unsqueeze 
 _PRODUCTS = _words("addbmm addmm addmv baddbmm bmm cross dot inner kron matmul mm mv outer trace bernoulli multinomial")
 _TORCH_ONLY = _words("""
 atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors bucketize cat cdist column_stack concat concatenate cosine_similarity dropout dstack
-einsum empty_like full_like hstack meshgrid normal ones_like pairwise_distance rand_like randn_like rms_norm row_stack rsub searchsorted selu celu
+einsum empty_like full_like hstack meshgrid ones_like pairwise_distance rand_like randn_like rms_norm row_stack rsub searchsorted selu celu
 stack std_mean tensordot var_mean vstack zeros_like group_norm layer_norm prelu pixel_shuffle pixel_unshuffle channel_shuffle
 """)
 _METHODS_ONLY = _words("""
@@ -52,16 +52,16 @@ short sum_to_size to type_as unfold view view_as
 _FUNCTIONAL = _words("""
 adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d alpha_dropout avg_pool1d
 avg_pool2d avg_pool3d batch_norm celu conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d cosine_similarity dropout dropout1d
-dropout2d dropout3d elu embedding feature_alpha_dropout fold gelu glu grid_sample group_norm gumbel_softmax hardshrink hardsigmoid hardswish
-hardtanh instance_norm interpolate layer_norm leaky_relu linear local_response_norm log_softmax logsigmoid lp_pool1d lp_pool2d max_pool1d
+dropout2d dropout3d elu embedding feature_alpha_dropout fold gelu glu grid_sample group_norm gumbel_softmax hardshrink hardtanh
+instance_norm interpolate layer_norm leaky_relu linear local_response_norm log_softmax logsigmoid lp_pool1d lp_pool2d max_pool1d
 max_pool2d max_pool3d mish normalize one_hot pad pairwise_distance pixel_shuffle pixel_unshuffle prelu relu relu6 rms_norm rrelu
-scaled_dot_product_attention selu sigmoid silu softmax softmin softplus softshrink softsign tanh tanhshrink threshold unfold upsample
+scaled_dot_product_attention selu silu softmax softmin softplus softshrink softsign tanhshrink threshold unfold
 binary_cross_entropy binary_cross_entropy_with_logits cross_entropy huber_loss kl_div l1_loss mse_loss nll_loss smooth_l1_loss
 """)
 _LINALG = _words("cross det inv matmul matrix_norm multi_dot norm pinv slogdet solve svdvals vecdot vector_norm")
 _FFT = _words("fft fft2 fftn fftshift hfft ifft ifft2 ifftn ifftshift ihfft irfft irfft2 irfftn rfft rfft2 rfftn")
 _ATTRIBUTES = _words("T mT H mH real imag")
-# methods that only exist in place: a graph runs them on a copy
+# methods that exist in place only, or do something else under the name without _: a graph runs them on a copy
 _ON_COPIES = _words("__setitem__ bernoulli_ cauchy_ copy_ exponential_ fill_ fill_diagonal_ geometric_ log_normal_ normal_ random_ uniform_ zero_")
 
 _BACKEND = "torchkeras.backend"  # its functions join the table when it is imported: `add_function`
@@ -155,7 +155,7 @@ def without_change(function: Any) -> tuple[Callable[..., Any], bool]:
     if name == "__get__":
         return Attribute(function.__self__.__name__), False
     if name == "__setitem__" or (name.endswith("_") and not name.endswith("__")):
-        for owner in (torch.Tensor, torch, torch.nn.functional):
+        for owner in (torch.Tensor, torch.nn.functional) if name not in _ON_COPIES else ():
             if hasattr(owner, name[:-1]):
                 return getattr(owner, name[:-1]), True
         return OnCopy(name), True

@@ -93,6 +93,15 @@ class TorchOp(Layer):
         args, kwargs = map_structure((self._args, self._kwargs), value)
         return self.function(*args, **kwargs)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # some of torch's functions cannot be pickled
+        return {**self.__dict__, "function": name_of_function(self.function) or self.function}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if isinstance(self.function, str):
+            self.function = function_named(self.function)
+
     def get_config(self) -> dict[str, Any]:
         """The function's name and its constant arguments.
 
