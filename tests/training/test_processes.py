@@ -14,6 +14,10 @@ import numpy as np
 import pytest
 import torch
 
+from torchkeras import layers, models, optimizers
+from torchkeras.training import compiling, distributed, parallel, sharding
+from torchkeras.training.ragged import RaggedBatches
+
 ROOT = Path(__file__).parents[2]
 CASES = ("arrays", "accumulated", "keras2", "summed", "stopped", "normalized")
 
@@ -61,3 +65,49 @@ def test_a_process_that_ends_takes_the_others_with_it(tmp_path):
     assert time.monotonic() - began < 120  # seconds where the machine is free; the collectives would wait for half an hour
     assert "exitcode  : 3" in done.stderr or "lost the connection" in done.stderr
     assert done.stdout.count("Epoch 1/50") <= 1  # the first process alone prints
+
+
+def test_a_step_of_ones_own_is_refused(monkeypatch):
+    class Own(models.Model):
+        def call(self, inputs: Any) -> Any:
+            return inputs
+
+        def train_step(self, data: Any) -> Any:
+            return {}
+
+    net = Own()
+    net.compile("sgd", "mse")
+    monkeypatch.setattr(compiling, "several", lambda: True)
+    with pytest.raises(ValueError, match="has a train_step of its own, which several processes cannot share"):
+        compiling._refuse_own(net, net.train_step, "train_step")
+
+
+def test_rows_of_unequal_length_are_refused(monkeypatch):
+    monkeypatch.setattr(sharding, "several", lambda: True)
+    batches = RaggedBatches.__new__(RaggedBatches)
+    with pytest.raises(ValueError, match="Rows of unequal length cannot be shared out"):
+        sharding.shard(batches)
+
+
+def test_clipped_sparse_gradients_are_refused(monkeypatch):
+    monkeypatch.setattr(parallel, "several", lambda: True)
+    net = models.Sequential([layers.Embedding(5, 3, input_length=2), layers.Flatten(), layers.Dense(1)])
+    net.compile(optimizers.SGD(clipvalue=0.1), "mse")
+    net.layers[0].sparse_gradients = True
+    with pytest.raises(ValueError, match="clipped sparse gradients, which several processes cannot average"):
+        parallel.shared_forward(net, net._compiled, lambda x, y, weight: None, None)
+
+
+def test_a_lost_connection_is_told_as_such(monkeypatch):
+    for name, value in (("several", lambda: True), ("rank", lambda: 1), ("processes", lambda: 2), ("_state", {})):
+        monkeypatch.setattr(distributed, name, value)
+    with pytest.raises(distributed.LostProcess, match="Process 1 of 2 stops, since it lost the connection"), distributed.together():
+        raise RuntimeError("[../gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:1")
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 8])
+def test_parts_cover_a_batch_once(monkeypatch, size):
+    monkeypatch.setattr(distributed, "processes", lambda: 3)
+    parts = [distributed.bounds(size, who) for who in range(3)]
+    assert [number for start, stop in parts for number in range(start, stop)] == list(range(size))
+    assert max(stop - start for start, stop in parts) - min(stop - start for start, stop in parts) <= 1
