@@ -281,7 +281,7 @@ def test_find_lr_leaves_model_and_optimizer_as_they_were():
     model = make_model()
     model.fit(x, y, epochs=1, batch_size=4, verbose=0)
     before = model.get_weights(), float(model.optimizer.lr), int(model.optimizer.iterations), model.history
-    found = callbacks.find_lr(model, x, y, batch_size=2, num_iter=30, start_lr=1e-3, end_lr=50.0)
+    found = model.find_lr(x, y, batch_size=2, num_iter=30, start_lr=1e-3, end_lr=50.0)
     np.testing.assert_array_equal(before[0][0], model.get_weights()[0])
     assert (float(model.optimizer.lr), int(model.optimizer.iterations), model.history) == before[1:]
     assert "step" not in model.optimizer.__dict__ and "initial_lr" not in model.optimizer.param_groups[0]
@@ -327,3 +327,13 @@ def test_find_lr_tells_of_a_schedule():
     model.compile(SGD(ExponentialDecay(0.1, 10, 0.9)), "mse")
     with pytest.raises(ValueError, match="it follows the schedule"):
         callbacks.find_lr(model, *data())
+
+
+def test_the_bar_of_ignite_goes_into_callbacks(capsys):
+    pytest.importorskip("tqdm")
+    from ignite.handlers import ProgressBar
+
+    model = make_model()
+    for _ in range(2):
+        _fit(model, [ProgressBar(persist=True)], epochs=1)
+    assert capsys.readouterr().err.count("[3/3]") >= 2

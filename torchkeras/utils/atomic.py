@@ -135,13 +135,14 @@ class LineAppender:
         OSError: as `atomic_write`.
     """
 
+    _descriptor = -1
+
     def __init__(self, path: PathLike, *, append: bool = True, encoding: str = "utf-8", sync: bool = True) -> None:
         target = _target(path)
         _permissions_of(target)
         self.path = target
         self.encoding = encoding
         self.sync = sync
-        self._descriptor = -1
         if not append:
             with atomic_write(target):
                 pass
