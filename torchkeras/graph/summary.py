@@ -48,9 +48,12 @@ def summary_lines(model: Network, line_length: int | None = None, positions: Seq
     lines = [f'Model: "{model.name}"'] if tf_keras else []
     lines += ["_" * width, _row(titles, columns), "=" * width]
     layers = model.layers
+    joined = [layer for layer in layers if wide and type(layer).__name__ == "Merge" and type(model).__name__ == "Sequential"]
+    branches = layers[: layers.index(joined[0])] if joined else []  # Keras 1 had those as models: it shows no connections inside
+    layers = [layer for layer in layers if layer not in joined]
     for number, layer in enumerate(layers):
         fields = [f"{name_of(layer)} ({_class_name(layer, wide)})", _shape_text(model, layer), str(_count(layer))]
-        sources = [] if simple else connections(model, layer)
+        sources = [] if simple or layer in branches else connections(model, layer)
         lines.append(_row([*fields, *([] if simple else [sources[0] if sources else ""])], columns))
         lines += [_row(["", "", "", source], columns) for source in sources[1:]]
         lines.append(("=" if number == len(layers) - 1 else "_") * width)
