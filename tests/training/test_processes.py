@@ -19,7 +19,7 @@ from torchkeras.training import compiling, distributed, parallel, sharding
 from torchkeras.training.ragged import RaggedBatches
 
 ROOT = Path(__file__).parents[2]
-CASES = ("arrays", "accumulated", "keras2", "summed", "stopped", "normalized")
+CASES = ("arrays", "accumulated", "keras2", "summed", "sampled", "stopped", "normalized")
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch was built without torch.distributed")
 

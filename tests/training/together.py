@@ -99,6 +99,18 @@ def summed() -> dict[str, Any]:
     return results(net, history, x, y)
 
 
+def sampled() -> dict[str, Any]:
+    """A loader whose sampler has shared out the samples: each process reads its own."""
+    x, y = data(24)
+    net = dense()
+    net.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    count = int(os.environ.get("WORLD_SIZE", 1))
+    pairs = torch.utils.data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
+    sampler: Any = torch.utils.data.DistributedSampler(pairs, count, RANK, shuffle=False)
+    history = net.fit(torch.utils.data.DataLoader(pairs, 8 // count, sampler=sampler), epochs=2, verbose=0)
+    return results(net, history, x, y)
+
+
 def stopped() -> dict[str, Any]:
     """Early stopping, and one process that wants to stop."""
 
@@ -139,7 +151,9 @@ def dying() -> dict[str, Any]:
     return {}
 
 
-CASES: dict[str, Callable[[], dict[str, Any]]] = {case.__name__: case for case in (arrays, accumulated, keras2, summed, stopped, normalized, dying)}
+CASES: dict[str, Callable[[], dict[str, Any]]] = {
+    case.__name__: case for case in (arrays, accumulated, keras2, summed, sampled, stopped, normalized, dying)
+}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
