@@ -252,3 +252,31 @@ def test_ragged_is_a_sequence_of_rows():
     part = ragged[4:7]
     assert [row.tolist() for row in (part[0], part[1], part[2])] == [row.tolist() for row in rows[4:7]]
     np.testing.assert_array_equal(part.values, np.concatenate(rows[4:7]))
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_rows_of_one_input_may_happen_to_be_of_one_length(by_name):
+    def make():
+        one, other = Input((None,), name="one"), Input((None,), name="other")
+        return Model([one, other], Concatenate()([LSTM(3)(Embedding(9, 4)(one)), LSTM(3)(Embedding(9, 4)(other))]))
+
+    model, same = make(), [np.array([number, 2]) for number in range(1, 9)] * 2
+    x = [ids(), same[:10]]
+    found = model.predict({"one": x[0], "other": x[1]} if by_name else x, batch_size=4)
+    np.testing.assert_allclose(found[3:4], model.predict([x[0][3][None], x[1][3][None]]), **EXACT)
+
+
+def test_a_model_of_ones_own_takes_rows_by_their_looks():
+    class Two(Model):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.read = Embedding(9, 4), GRU(2)
+
+        def call(self, inputs):
+            return self.read(self.embed(inputs[0])) - self.read(self.embed(inputs[1]))
+
+    set_random_seed(0)
+    model = Two()
+    found = model.predict([ids(), ids()[::-1]], batch_size=3)
+    np.testing.assert_allclose(found, -found[::-1], **EXACT)
+    np.testing.assert_allclose(found[2:3], model.predict([ids()[2][None], ids()[7][None]]), **EXACT)

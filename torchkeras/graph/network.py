@@ -219,7 +219,7 @@ class Network(Layer):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         if self._record_ is None:
-            return super().compute_mask(inputs, mask)
+            return None  # a user's own `call`: the masks that its layers hang on its outputs are there already
         output = self.call(inputs, mask=mask)
         return get_mask(output)
 

@@ -40,14 +40,14 @@ def _leaves(value: Any) -> list[Any]:
 def _inputs_with_rows(x: Any, shapes: Any, names: Any) -> Any:
     if isinstance(x, Mapping):
         by_name = {} if names is None else dict(zip(names, shapes, strict=True))
-        return {name: _as_rows(part, by_name.get(name)) for name, part in x.items()}
+        return {name: _as_rows(part, by_name.get(name), arrays=True) for name, part in x.items()}
     many = isinstance(x, (list, tuple))
     if many and shapes is not None and len(shapes) > 1:
-        return [_as_rows(part, shape) for part, shape in zip(x, shapes, strict=True)] if len(x) == len(shapes) else x
+        return [_as_rows(part, shape, arrays=True) for part, shape in zip(x, shapes, strict=True)] if len(x) == len(shapes) else x
     rows = _as_rows(x, None if shapes is None else shapes[0], arrays=shapes is not None)
     if rows is x and many and shapes is None:
         parts = [_as_rows(part, None) for part in x]
-        return parts if any(isinstance(part, Ragged) for part in parts) else x
+        return [_as_rows(part, None, arrays=True) for part in parts] if any(isinstance(part, Ragged) for part in parts) else x
     return rows
 
 
