@@ -96,7 +96,7 @@ def test_new_inputs_take_the_place_of_the_old(functional):
     model = Model(x, layers.Dense(2)(x)) if functional else Sequential([layers.Dense(2, input_shape=(3,))])
     start = Input((3,), name="start")
     assert clone_model(model, start).input_names == ["start"]
-    with pytest.raises(ValueError, match="got 2 input_tensors for model .* which has 1 inputs"):
+    with pytest.raises(ValueError, match=r"got 2 input_tensors for model .* which has 1 inputs"):
         clone_model(model, [start, Input((3,))])
 
 

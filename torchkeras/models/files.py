@@ -8,6 +8,7 @@ from typing import Any
 
 from torchkeras.saving.files import check_file
 from torchkeras.saving.hdf5_models import load_hdf5, save_hdf5
+from torchkeras.saving.keras_archive import load_archive
 from torchkeras.saving.open_files import image_of, is_open_file
 
 FORMATS = {".h5": "h5", ".hdf5": "h5", ".hdf": "h5"}
@@ -31,7 +32,10 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
     if is_open_file(filepath):
         image, place, name = image_of(filepath)
         return load_hdf5(image, custom_objects, compile, safe_mode, place, name)
-    return load_hdf5(check_file(filepath), custom_objects, compile, safe_mode)
+    path = check_file(filepath)
+    with open(path, "rb") as file:
+        start = file.read(4)
+    return (load_archive if start[:2] == b"PK" else load_hdf5)(path, custom_objects, compile, safe_mode)
 
 
 def save_model(model: Any, filepath: Any, overwrite: bool = True, include_optimizer: bool = True, save_format: str | None = None) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from torchkeras.models.files import check_new, save_model
 from torchkeras.saving.model_config import to_json
-from torchkeras.saving.model_weights import load_weights, save_weights
+from torchkeras.saving.model_weights import save_weights
+from torchkeras.saving.weight_files import load_weights
 
 
 class Saves:
@@ -31,12 +32,12 @@ class Saves:
         save_weights(self, filepath)  # type: ignore[arg-type]
 
     def load_weights(self, filepath: Any, by_name: bool = False, skip_mismatch: bool = False) -> None:
-        """Read weights from an HDF5 file: all, or none where something does not fit.
+        """Read weights from a file: all, or none where something does not fit.
 
         Args:
-            filepath: A file of weights or of a whole model.
-            by_name: Match layers by their names instead of their order.
-            skip_mismatch: With `by_name`, pass over layers whose weights do not fit.
+            filepath: A file of weights or of a whole model, of any Keras.
+            by_name: Match layers by their names instead of their order; layers without a match keep their weights.
+            skip_mismatch: With `by_name`, or for a file of Keras 3, pass over layers whose weights do not fit.
 
         Raises:
             ValueError: the model is not built, or a layer does not fit.

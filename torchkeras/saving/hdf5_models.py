@@ -19,6 +19,7 @@ from torchkeras.saving.errors import ContentError
 from torchkeras.saving.foreign_weights import is_keras1
 from torchkeras.saving.hdf5 import SafeGroup, open_safely
 from torchkeras.saving.keras1_optimizer import optimizer_list
+from torchkeras.saving.keras3_optimizer import load_optimizer_list
 from torchkeras.saving.model_config import architecture, make_model, plain
 from torchkeras.saving.model_weights import check_built, read_into, write_model_weights
 from torchkeras.saving.open_files import is_open_file
@@ -164,6 +165,9 @@ def _compile(model: Any, file: SafeGroup, source: Origin, custom_objects: Mappin
     if "optimizer_weights" not in file:
         return
     values = [array.read(None) for _, array in read_arrays(file.group("optimizer_weights"))]
+    if source.keras_version.startswith("3."):
+        load_optimizer_list(model, values, who)
+        return
     if is_keras1(source):
         bind_optimizer(model)
         stored = {name: [weight for weight, _ in arrays] for name, arrays in read_weight_groups(weights_group(file))}

@@ -16,6 +16,7 @@ from torchkeras.registry import get_custom_objects, serialize_object
 from torchkeras.saving.config import admit, parse_json
 from torchkeras.saving.errors import ConfigError
 from torchkeras.saving.keras1_config import keras2_model
+from torchkeras.saving.keras3_config import is_keras3, keras2_form
 from torchkeras.saving.releases import OWN_RELEASE, following, form_of, release_of_model
 
 _admitted: ContextVar[bool] = ContextVar("torchkeras_config_admitted", default=False)
@@ -47,7 +48,9 @@ def prepare(config: Any, custom_objects: Mapping[str, Any] | None = None, safe_m
     if _admitted.get():
         return config
     custom = {**get_custom_objects(), **(custom_objects or {})}
-    return keras2_model(admit(config, custom_objects, safe_mode), custom)
+    admitted = admit(config, custom_objects, safe_mode)
+    with clean_errors("The config"):
+        return keras2_model(keras2_form(admitted, custom) if is_keras3(config) else admitted, custom)
 
 
 def make_model(config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool | None = None, who: str = "The config") -> Any:

@@ -16,8 +16,8 @@ from torchkeras.layers.base import Layer
 from torchkeras.layers.naming import name_of
 from torchkeras.saving.errors import ContentError
 from torchkeras.saving.foreign_weights import is_keras1, to_keras2
-from torchkeras.saving.hdf5 import SafeGroup, open_safely
-from torchkeras.saving.weight_groups import Origin, origin, read_weight_groups, weights_group, write_weight_groups
+from torchkeras.saving.hdf5 import SafeGroup
+from torchkeras.saving.weight_groups import Origin, origin, read_weight_groups, write_weight_groups
 from torchkeras.utils.atomic import PathLike, atomic_hdf5
 
 if TYPE_CHECKING:
@@ -96,24 +96,6 @@ def check_built(model: Network, what: str) -> None:
         raise ValueError(f"Model '{model.name}' has no weights yet: call it on data, or give its first layer an input_shape, before {what} them.")
 
 
-def load_weights(model: Network, path: PathLike, *, by_name: bool = False, skip_mismatch: bool = False) -> None:
-    """Read weights from an HDF5 file into a model: all, or none where something does not fit.
-
-    Args:
-        model: A built model.
-        path: A file of weights or of a whole model, of any Keras before 3.
-        by_name: Match layers by their names instead of their order; layers without a match keep their weights.
-        skip_mismatch: With `by_name`, pass over layers whose weights do not fit.
-
-    Raises:
-        ValueError: the model is not built, or a layer does not fit (which one, which shapes).
-    """
-    check_built(model, "loading")
-    check_matching(by_name, skip_mismatch)
-    with open_safely(path) as file:
-        read_into(model, weights_group(file), by_name=by_name, skip_mismatch=skip_mismatch)
-
-
 def check_matching(by_name: bool, skip_mismatch: bool) -> None:
     """Refuse to skip layers that are matched by their order.
 
@@ -142,22 +124,42 @@ def values_for(model: Network, group: SafeGroup, *, by_name: bool = False, skip_
     source = origin(group)
     ready: Ready = []
     for layer, slots, arrays in pairs_of(model, group, by_name):
-        complaint = None
-        values: list[np.ndarray[Any, Any]] = []
-        if len(arrays) == len(slots) and not _other_form(source) and all(_shape(one) == two.shape for one, two in zip(arrays, slots, strict=True)):
-            values = [array.read(slot.shape) for slot, array in zip(slots, arrays, strict=True)]
-        elif sum(array.size for array in arrays) <= 2 * sum(slot.size for slot in slots) + 1024:  # no more than this model has itself
-            values = _converted(layer, [array.read(array.shape) for array in arrays], source)
-            complaint = _complaint(name_of(layer), slots, values)
-        else:
-            complaint = _complaint(name_of(layer), slots, arrays)
-        if complaint and not skip_mismatch:
-            raise ContentError(f"{group.source.name}: {complaint}")
-        if complaint:
-            warnings.warn(f"Skipping the weights of a layer that do not fit: {complaint}", stacklevel=2)
-            continue
-        ready += zip(slots, values, strict=True)
+        ready += matched(layer, slots, arrays, group.source.name, skip_mismatch, source)
     return ready
+
+
+def matched(
+    layer: Any, slots: Sequence[Slot], arrays: Sequence[SafeArray], who: str, skip_mismatch: bool = False, source: Origin | None = None
+) -> Ready:
+    """The arrays of a file for one layer, read once they are known to fit, beside their places.
+
+    Args:
+        layer: The layer.
+        slots: Its places.
+        arrays: What the file has for it.
+        who: The file, for messages.
+        skip_mismatch: Give nothing, with a warning, where they do not fit.
+        source: Which Keras wrote them; `None`: one whose arrays have today's form.
+
+    Raises:
+        ContentError: they do not fit.
+    """
+    complaint = None
+    values: list[np.ndarray[Any, Any]] = []
+    same = len(arrays) == len(slots) and all(_shape(one) == two.shape for one, two in zip(arrays, slots, strict=True))
+    if same and (source is None or not _other_form(source)):
+        values = [array.read(slot.shape) for slot, array in zip(slots, arrays, strict=True)]
+    elif source is not None and sum(array.size for array in arrays) <= 2 * sum(slot.size for slot in slots) + 1024:  # no more than the model itself
+        values = _converted(layer, [array.read(array.shape) for array in arrays], source)
+        complaint = _complaint(name_of(layer), slots, values)
+    else:
+        complaint = _complaint(name_of(layer), slots, arrays)
+    if complaint and not skip_mismatch:
+        raise ContentError(f"{who}: {complaint}")
+    if complaint:
+        warnings.warn(f"Skipping the weights of a layer that do not fit: {complaint}", stacklevel=3)
+        return []
+    return list(zip(slots, values, strict=True))
 
 
 def pairs_of(model: Network, group: SafeGroup, by_name: bool) -> list[tuple[Any, list[Slot], list[SafeArray]]]:

@@ -15,6 +15,7 @@ from torchkeras import generations, losses, metrics, optimizers
 from torchkeras.registry import custom_object_scope
 from torchkeras.saving.config import admit
 from torchkeras.saving.errors import ConfigError
+from torchkeras.saving.keras3_config import keras2_form
 
 # Names whose meaning the outputs and the loss decide; they stay names.
 _BY_OUTPUT = ("accuracy", "acc", "crossentropy", "ce")
@@ -65,7 +66,7 @@ def compile_from(model: Any, config: Any, custom_objects: Mapping[str, Any] | No
     Raises:
         ConfigError: it names something unknown, or is not of the form of compile arguments.
     """
-    config = admit(config, custom_objects, safe_mode)
+    config = keras2_form(admit(config, custom_objects, safe_mode), custom_objects or {})
     if not isinstance(config, Mapping) or not ("optimizer_config" in config or "optimizer" in config):
         raise ConfigError(f"{who} should have a dict with 'optimizer_config', 'loss' and 'metrics' as compile arguments, but has {config!r:.80}.")
     # tf.keras makes functions of the metrics' names, by which the logs then call them

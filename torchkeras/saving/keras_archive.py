@@ -1,0 +1,90 @@
+"""Models in Keras 3's `.keras` archives, and weights in its HDF5 layout: read, and written so that Keras 3 opens them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from torchkeras.saving.archive import CONFIG, METADATA, WEIGHTS, Archive, open_archive
+from torchkeras.saving.config import parse_json
+from torchkeras.saving.errors import ConfigError, ContentError
+from torchkeras.saving.hdf5 import SafeGroup, open_safely
+from torchkeras.saving.keras3_optimizer import load_optimizer_list
+from torchkeras.saving.keras3_weights import keras3_values, optimizer_values
+from torchkeras.saving.model_config import make_model
+from torchkeras.saving.releases import OWN_RELEASE, following
+from torchkeras.saving.training_config import compile_from
+from torchkeras.utils.atomic import PathLike
+
+
+def load_archive(path: PathLike, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, safe_mode: bool | None = None) -> Any:
+    """The model of a `.keras` archive.
+
+    Args:
+        path: The file.
+        custom_objects: The caller's own classes and functions by name.
+        compile: Whether to compile it as the file says, with the state of its optimizer.
+        safe_mode: `False` also takes code out of the file; unset means `True`.
+
+    Raises:
+        FileError: the file is missing, damaged, unsafe, or holds no model.
+        ConfigError: its configs cannot be made into objects.
+    """
+    with open_archive(path) as archive:
+        config = _json(archive, CONFIG)
+        with following(_version(archive), archive.name):
+            model = make_model(config, custom_objects, safe_mode, f"{CONFIG} of {archive.name}")
+            _build(model, config)
+            with open_safely(archive.read(WEIGHTS), f"{WEIGHTS} of {archive.name}") as file:
+                load_keras3(model, file)
+                if compile:
+                    _compile(model, config, file, custom_objects, safe_mode)
+        return model
+
+
+def _json(archive: Archive, member: str) -> dict[str, Any]:
+    config = parse_json(archive.read(member), f"{member} of {archive.name}")
+    if not isinstance(config, dict):
+        raise ConfigError(f"{member} of {archive.name} should be a dict, but is {type(config).__name__}.")
+    return config
+
+
+def _version(archive: Archive) -> str:
+    metadata = _json(archive, METADATA)
+    version = metadata.get(OWN_RELEASE, metadata.get("keras_version", "3"))
+    if not isinstance(version, str):
+        raise ConfigError(f"{METADATA} of {archive.name} gives no version of Keras, but {version!r:.60}.")
+    return version
+
+
+def _build(model: Any, config: Mapping[str, Any]) -> None:
+    """Make the weights of a model whose layers do not bring their shape."""
+    build = config.get("build_config")
+    shape = build.get("input_shape") if isinstance(build, Mapping) else None
+    if not model.built and isinstance(shape, (list, tuple)):
+        model.build(tuple(shape))
+    if not model.built:
+        raise ContentError(f"Model '{model.name}' comes without an input shape, so its weights have no place. Build it and use load_weights().")
+
+
+def load_keras3(model: Any, file: SafeGroup, skip_mismatch: bool = False) -> None:
+    """Read weights in Keras 3's layout into a built model: all, or none.
+
+    Raises:
+        ContentError: a layer does not fit.
+    """
+    for slot, value in keras3_values(model, file, skip_mismatch):
+        slot.assign(value)
+
+
+def _compile(model: Any, config: Mapping[str, Any], file: SafeGroup, custom_objects: Mapping[str, Any] | None, safe_mode: bool | None) -> None:
+    who = file.source.name
+    arguments = config.get("compile_config")
+    if not arguments:
+        warnings.warn(f"{who} has no compile_config, so the model is not compiled. Compile it before training.", stacklevel=4)
+        return
+    compile_from(model, arguments, custom_objects, safe_mode, who)
+    values = optimizer_values(file)
+    if values:
+        load_optimizer_list(model, values, who)
