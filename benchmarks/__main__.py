@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import guard, imports, layers, sequences, training
+from benchmarks import guard, imports, layers, sequences, sequences_fit, training
 
-COMMANDS = {"guard": guard.main, "imports": imports.main, "layers": layers.main, "sequences": sequences.main, "training": training.main}
+COMMANDS = {
+    "guard": guard.main,
+    "imports": imports.main,
+    "layers": layers.main,
+    "sequences": sequences.main,
+    "sequences-fit": sequences_fit.main,
+    "training": training.main,
+}
 
 
 def main(arguments: list[str]) -> int:
