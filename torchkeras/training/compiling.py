@@ -16,6 +16,7 @@ from torchkeras.metrics.processes import several
 from torchkeras.training import checks
 from torchkeras.training.batches import Batch, on_device
 from torchkeras.training.compiled import Compiled, as_list
+from torchkeras.training.direct import direct_call
 from torchkeras.training.engines import Engines
 from torchkeras.training.modes import Modes, Scheduling
 from torchkeras.training.placing import Placed
@@ -281,7 +282,7 @@ class Compiling(Placed):
 
     def _predict_step(self, keep: Callable[[Any], Any]) -> Step:
         own = self._own("predict_step")
-        predict = in_precision(self if own is None else own, self.device, self._modes.dtype)
+        predict = in_precision(direct_call(self) if own is None else own, self.device, self._modes.dtype)
         if self._modes.dtype is not None:
             return make_predict_step(predict, lambda output: keep(map_leaves(torch.Tensor.float, output)), packed=own is not None)
         return make_predict_step(predict, keep, packed=own is not None)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchkeras import activations
 from torchkeras.training.anomaly import check_loss
 from torchkeras.training.compiled import Compiled, as_list, mask_of
+from torchkeras.training.direct import direct_call
 from torchkeras.training.extras import Extras, plus
 from torchkeras.training.jit import Jitted
 from torchkeras.training.parallel import shared_forward, shared_record, shared_test
@@ -47,10 +48,11 @@ def loss_function(compiled: Compiled) -> Callable[[Any, Any, Any], Tensor | None
 def forward_function(model: Compiling, compiled: Compiled, extras: Extras, penalty: Callable[[], Tensor | None]) -> Forward:
     """The function from a batch to the outputs and the whole loss."""
     loss_of = loss_function(compiled)
+    call = model if model._modes.jit else direct_call(model)
     if not extras:
 
         def plain(x: Any, y: Any, weight: Any) -> tuple[Any, Tensor]:
-            y_pred = model(x)
+            y_pred = call(x)
             loss = loss_of(y, y_pred, weight)
             return y_pred, loss if loss is not None else _no_loss(y_pred)
 
@@ -58,7 +60,7 @@ def forward_function(model: Compiling, compiled: Compiled, extras: Extras, penal
 
     def forward(x: Any, y: Any, weight: Any) -> tuple[Any, Tensor]:
         extras.clear()
-        y_pred = model(x)
+        y_pred = call(x)
         loss = plus(plus(loss_of(y, y_pred, weight), extras.of_calls()), penalty())
         return y_pred, loss if loss is not None else _no_loss(y_pred)
 
