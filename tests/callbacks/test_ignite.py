@@ -337,3 +337,11 @@ def test_the_bar_of_ignite_goes_into_callbacks(capsys):
     for _ in range(2):
         _fit(model, [ProgressBar(persist=True)], epochs=1)
     assert capsys.readouterr().err.count("[3/3]") >= 2
+
+
+def test_a_list_of_callbacks_shares_its_logs_on_a_plain_engine():
+    module, optimizer, trainer, batches = _engine()
+    history = callbacks.History()
+    callbacks.CallbackList([callbacks.ReduceLROnPlateau("loss"), history]).attach(trainer, module, optimizer=optimizer)
+    trainer.run(batches, max_epochs=2)
+    assert history.history["lr"] == [0.5, 0.5]

@@ -168,11 +168,11 @@ def _numbers(metrics: dict[str, Any]) -> dict[str, Any]:
 def attach(
     callback: Any, engine: Engine, model: Any = None, *, optimizer: Any = None, evaluator: Engine | None = None, params: dict[str, Any] | None = None
 ) -> list[Any]:
-    """Run a callback's hooks at the events of a plain Ignite engine; `Callback.attach` has the arguments."""
+    """Run the hooks of a callback, or of a CallbackList, at the events of a plain Ignite engine; `Callback.attach` has the arguments."""
     from ignite.engine import Events
 
     seen = model if hasattr(model, "stop_training") else EngineModel(model, optimizer, engine)
-    hooks = CallbackList([callback])
+    hooks = callback if isinstance(callback, CallbackList) else CallbackList([callback])
     hooks.set_model(seen)
     bound = _Attached(engine, hooks, seen, evaluator, params or {})
     handles = [

@@ -8,6 +8,7 @@ import warnings
 from collections import deque
 from typing import Any
 
+from torchkeras.callbacks.attaching import attach
 from torchkeras.callbacks.history import History
 from torchkeras.callbacks.progbar_logger import ProgbarLogger
 from torchkeras.training import hooks
@@ -55,6 +56,12 @@ class CallbackList(hooks.CallbackList):
         history = next((callback for callback in self.callbacks if isinstance(callback, History)), None)
         if history is not None:
             model.history = history
+
+    def attach(
+        self, engine: Any, model: Any = None, *, optimizer: Any = None, evaluator: Any = None, params: dict[str, Any] | None = None
+    ) -> list[Any]:
+        """Run the hooks at the events of a plain Ignite engine, all with the same logs; the arguments are those of `Callback.attach`."""
+        return attach(self, engine, model, optimizer=optimizer, evaluator=evaluator, params=params)
 
     def call(self, hook: str, *args: Any) -> None:
         """Run a hook of all callbacks; `logs` may be left out."""

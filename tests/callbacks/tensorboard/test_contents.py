@@ -50,7 +50,7 @@ def test_histograms_norms_and_pictures_of_weights(tmp_path):
     assert last.num == kernel.size
     assert np.isclose([last.min, last.max, last.sum], [kernel.min(), kernel.max(), kernel.sum()], rtol=1e-5, atol=1e-6).all()
     assert np.isclose(scalars(tmp_path / "train")["weights_norm/conv/kernel_0"][-1][1], np.linalg.norm(kernel))
-    picture = np.asarray(Image.open(io.BytesIO(found.Images("conv/kernel_0")[-1].encoded_image_string)).convert("L"), dtype=float)
+    picture = np.asarray(Image.open(io.BytesIO(found.Images("conv/kernel_0/image")[-1].encoded_image_string)).convert("L"), dtype=float)
     size = picture.shape[0] // 7  # two rows of 3 and a gap
     tile = picture[: 3 * size : size, : 3 * size : size] / 255
     wanted = (kernel[:, :, 0, 0] - kernel.min()) / (kernel.max() - kernel.min())

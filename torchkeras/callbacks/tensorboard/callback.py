@@ -39,7 +39,8 @@ class TensorBoard(Callback):
             `None`: 32 in Keras 1 and 2, and in tf.keras, which shows none, no histograms.
         embeddings_layer_names: Layers to show in the projector; `None`: all embeddings.
         embeddings_data: Inputs whose outputs at these layers are shown; `None`: the embeddings' tables.
-        hparams: Hyper-parameters of this run for the HParams page, by name.
+        hparams: Hyper-parameters of this run for the HParams page, by name. The page compares the folders below the one that TensorBoard is started
+            on: give each run a `log_dir` of its own in it.
         hook: Called as `hook(board, epoch)` after each epoch, to add what one likes: `board.image(...)`, `board.confusion_matrix(...)`, ...
         write_text: Whether to write the model's summary, its config and the optimizer's as text.
         write_resources: Whether to write memory, the GPU's load, and the times of a step's parts, each epoch.

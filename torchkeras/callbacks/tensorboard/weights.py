@@ -88,14 +88,14 @@ class Gradients:
 
 
 def write_weights(writer: Any, model: Any, step: int, images: bool) -> None:
-    """Write a histogram and the norm of each weight, and where asked for a picture of it."""
+    """Write a histogram and the norm of each weight, and where asked for a picture of it, in the tag `<weight>/image`."""
     found = list(weights_of(model))
     for name, values, _ in found:
         histogram(writer, name, values, step)
         if images:
             picture = as_picture(values.float().cpu().numpy())
             if picture is not None:
-                writer.add_image(name, picture, step, dataformats="HWC")
+                writer.add_image(f"{name}/image", picture, step, dataformats="HWC")
     if found:
         norms = torch.stack([values.float().norm() for _, values, _ in found]).tolist()
         for (name, _, _), norm in zip(found, norms, strict=True):
