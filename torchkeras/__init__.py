@@ -51,6 +51,7 @@ ROOMS = (
     "saving",
     "training",
     "utils",
+    "wrappers",
 )
 # name -> the room that has it
 NAMES = {
