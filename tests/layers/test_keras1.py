@@ -144,6 +144,11 @@ def test_a_mode_of_theano_is_refused():
         layers.Conv2D(3, 3, 3, border_mode="full")
 
 
+def test_dropout_of_whole_words_is_refused():
+    with pytest.raises(ValueError, match=r"no dropout=0\.2 here"):
+        layers.Embedding(4, 3, dropout=0.2)
+
+
 def test_half_a_kernel_is_refused():
     with pytest.raises(TypeError, match="nb_row without nb_col"):
         layers.Conv2D(3, nb_row=3)

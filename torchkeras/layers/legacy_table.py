@@ -93,8 +93,11 @@ def _no_mode(given: Arguments) -> None:
 
 
 def _no_dropout(given: Arguments) -> None:
-    if not given.get("dropout", 1):
-        del given["dropout"]
+    rate = given.pop("dropout", None)
+    if rate:
+        raise ValueError(
+            f"Embedding has no dropout={rate!r} here: it dropped whole rows of the table in Keras 1. Put Dropout or SpatialDropout1D behind it."
+        )
 
 
 def _no_transform_bias(given: Arguments) -> None:
