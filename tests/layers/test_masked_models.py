@@ -113,3 +113,19 @@ def test_a_model_of_ones_own_hands_no_input_mask_on():
     x = torch.ones(2, 4, 3)
     x._keras_mask = torch.tensor([[True, True, False, False]] * 2)
     assert getattr(Own()(x), "_keras_mask", None) is None
+
+
+def test_a_model_runs_once_for_a_masked_batch():
+    calls = []
+
+    class Counted(Dense):
+        def call(self, inputs):
+            calls.append(1)
+            return super().call(inputs)
+
+    model = Sequential([LSTM(3, input_shape=(None, 2)), Counted(1)])
+    x = torch.ones(2, 4, 2)
+    x._keras_mask = torch.tensor([[True, True, False, False]] * 2)
+    calls.clear()
+    torch.testing.assert_close(model(x), model(x[:, :2]))
+    assert len(calls) == 2

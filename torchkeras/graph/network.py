@@ -226,7 +226,7 @@ class Network(Layer):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._masks_itself = False  # masks hang on the outputs
-        if cls.call is not Network.call:
+        if "call" in cls.__dict__ and "hangs_masks" not in cls.__dict__:  # a `call` of its own may leave masks out
             cls.hangs_masks = False
 
     # -- children

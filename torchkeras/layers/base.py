@@ -216,6 +216,8 @@ class Layer(History, LossCollector, KerasBorder):
                 module.training = not training
 
     def _hand_on_mask(self, output: Any, inputs: Any, masks: Any) -> None:
+        if self.hangs_masks:  # it is done; a model would run a second time to tell
+            return
         if not has_mask(get_mask(output)) or output is inputs:  # a layer inside may have hung one there
             set_mask(output, self.compute_mask(inputs, masks))
 

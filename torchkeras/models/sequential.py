@@ -42,6 +42,8 @@ class Sequential(ClassPredictions, Model):
     Source: Keras 2.2.4 and tf.keras 2.4.0 `Sequential`.
     """
 
+    hangs_masks = True
+
     def __init__(self, layers: Sequence[nn.Module] | None = None, name: str | None = None, **kwargs: Any) -> None:
         self._made_record: Record | None = None
         self._stack: list[str] = []
