@@ -245,8 +245,14 @@ def bind(engine: Engine, callbacks: CallbackList, compiled: Compiled | None, pre
             listener(number, logs)
 
     def run_end() -> None:
-        number = step()
-        logs = Logs(values, running, loss_sum, **extra(number)) if compiled is not None else Outputs(lambda: state.output, **extra(number))
+        length = state.epoch_length
+        number = (state.iteration - 1) % length if length else state.iteration - 1
+        if compiled is None:
+            logs: Logs = Outputs(lambda: state.output, **extra(number))
+        elif size_of is None:  # this runs at every step
+            logs = Logs(values, running, loss_sum)
+        else:
+            logs = Logs(values, running, loss_sum, **extra(number))
         for listener in end:
             listener(number, logs)
 

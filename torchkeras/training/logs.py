@@ -29,6 +29,8 @@ class Logs(dict):
         **fixed: Entries that are known already; they come first.
     """
 
+    __slots__ = ("_fetch", "known", "loss_sum", "running")  # one is made at every step
+
     def __init__(
         self,
         fetch: Callable[[], dict[str, Any]],
@@ -36,7 +38,8 @@ class Logs(dict):
         loss_sum: Callable[[], Tensor | None] | None = None,
         **fixed: Any,
     ) -> None:
-        super().__init__(fixed)
+        if fixed:
+            self.update(fixed)
         self.known = fixed
         self.loss_sum = loss_sum
         self.running = running or fetch

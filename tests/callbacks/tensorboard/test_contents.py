@@ -297,3 +297,18 @@ def test_resources_are_written(tmp_path):
     assert min(parts) >= 0 and np.isclose(sum(parts), got["resources/step_ms"][1][1], rtol=1e-4)
     _fit(_images_model(), x, y, TensorBoard(tmp_path / "off", write_resources=False))
     assert not [tag for tag in scalars(tmp_path / "off" / "train") if tag.startswith("resources")]
+
+
+def test_only_the_first_steps_of_an_epoch_are_timed(tmp_path):
+    model = _images_model()
+    listening = []
+
+    class Count(Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            mine = [entry for found in model.trainer._event_handlers.values() for entry in found if "StepTimes" in repr(entry[0])]
+            listening.append((len(mine), len(model.optimizer._optimizer_step_pre_hooks)))
+
+    x, y = _images()
+    model.fit(np.tile(x, (2, 1, 1, 1)), np.tile(y, (2, 1)), batch_size=1, epochs=2, verbose=0, callbacks=[TensorBoard(tmp_path), Count()])
+    assert listening[:5] == [(3, 1)] * 5 and listening[25:48] == [(0, 0)] * 23
+    assert listening[48] == (3, 1) and listening[-1] == (0, 0)

@@ -58,23 +58,24 @@ class StepTimes:
     """
 
     def __init__(self, engine: Any, optimizer: Any, device: torch.device) -> None:
-        from ignite.engine import Events
-
+        self._engine, self._optimizer = engine, optimizer
         self._cuda = device.type == "cuda"
         self._left = 0
         self._marks: list[tuple[str, Any]] = []
-        self._handles = [
-            engine.add_event_handler(Events.GET_BATCH_STARTED, self._mark, "data"),
-            engine.add_event_handler(Events.ITERATION_STARTED, self._mark, "forward"),
-            engine.add_event_handler(Events.ITERATION_COMPLETED, self._step_done),
-        ]
-        if hasattr(optimizer, "register_step_pre_hook"):
-            self._handles.append(optimizer.register_step_pre_hook(lambda *unused: self._mark("optimizer")))
+        self._step_hook: Any = None
 
     def start_epoch(self) -> None:
         """Time the coming steps."""
+        from ignite.engine import Events
+
+        self.remove()
         self._left = SAMPLED + _SKIPPED
         self._marks = []
+        self._engine.add_event_handler(Events.GET_BATCH_STARTED, self._mark, "data")
+        self._engine.add_event_handler(Events.ITERATION_STARTED, self._mark, "forward")
+        self._engine.add_event_handler(Events.ITERATION_COMPLETED, self._step_done)
+        if hasattr(self._optimizer, "register_step_pre_hook"):
+            self._step_hook = self._optimizer.register_step_pre_hook(lambda *unused: self._mark("optimizer"))
 
     def _mark(self, what: str) -> None:
         if self._left:
@@ -89,6 +90,8 @@ class StepTimes:
         if self._left:
             self._mark("done")
             self._left -= 1
+            if not self._left:
+                self.remove()
 
     def values(self) -> dict[str, float]:
         """Mean milliseconds of a step, and of its parts."""
@@ -109,6 +112,12 @@ class StepTimes:
         return {"step_ms": sum(found.values()), **found}
 
     def remove(self) -> None:
-        """Time no more."""
-        for handle in self._handles:
-            handle.remove()
+        """Time no more: the other steps of the epoch cost nothing."""
+        self._left = 0
+        if self._step_hook is not None:
+            self._step_hook.remove()
+            self._step_hook = None
+        mine = (self._mark, self._step_done)
+        for event, found in list(self._engine._event_handlers.items()):
+            if any(entry[0] in mine for entry in found):  # in a new list, since the engine may be going through the old one
+                self._engine._event_handlers[event] = [entry for entry in found if entry[0] not in mine]
