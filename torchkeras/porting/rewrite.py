@@ -90,8 +90,10 @@ def new_module(path: str, names: list[str], package: str) -> str | None:
     if below in VIRTUAL:
         places = {VIRTUAL[below].get(name, "?:").split(":")[0] for name in names}
         return f"{package}.{places.pop()}" if len(places) == 1 and "?" not in places else None
-    if any(name in ADDED.get(below, {}) for name in names):
-        return f"{package}.layers"
+    added = [name for name in names if name in ADDED.get(below, {})]
+    if added:
+        here = all(ADDED[below][name] == f"layers:{name}" for name in added) and below.startswith("layers")
+        return f"{package}.layers" if here else None
     return f"{package}.{MOVED.get(below, below)}".rstrip(".")
 
 
