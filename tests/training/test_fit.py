@@ -513,3 +513,22 @@ def test_the_engine_is_one_of_ignite_and_its_output_has_names():
     history = model.fit(X, Y, batch_size=10, verbose=0).history
     assert outputs == [{"y_pred", "y", "loss"}] * 2
     assert history["ignite_accuracy"] == pytest.approx(history["accuracy"])
+
+
+def test_a_callback_that_does_nothing_is_not_asked_after_a_batch():
+    from ignite.engine import Events
+
+    class Empty(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            handlers = self.model.trainer._event_handlers
+            counts.append([len(handlers[event]) for event in (Events.ITERATION_STARTED, Events.ITERATION_COMPLETED)])
+
+    counts: list[list[int]] = []
+    make().fit(X, Y, verbose=0, callbacks=[Empty()])
+    assert counts == [[0, 0]]
+
+
+def test_the_engine_writes_its_log_where_one_is_kept(caplog: pytest.LogCaptureFixture):
+    with caplog.at_level("DEBUG", logger="torchkeras.engine"):
+        make().fit(X, Y, verbose=0)
+    assert any("Firing handlers for event" in record.message for record in caplog.records)
