@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import guard, imports, layers, sequences, sequences_fit, training
+from benchmarks import guard, imports, layers, sequences, sequences_fit, training, weighted
 
 COMMANDS = {
     "guard": guard.main,
@@ -13,6 +13,7 @@ COMMANDS = {
     "sequences": sequences.main,
     "sequences-fit": sequences_fit.main,
     "training": training.main,
+    "weighted": weighted.main,
 }
 
 
