@@ -18,6 +18,7 @@ from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.naming import module_key, name_of, snake_case, unique_name
 from torchkeras.layers.nodes import Node, inbound_nodes, outbound_nodes
 from torchkeras.layers.raw_modules import stop_watching, watch_modules
+from torchkeras.layers.raw_weights import holders, weights_of
 from torchkeras.layers.symbolic import KerasTensor, shape_of, symbolic_leaves
 from torchkeras.metrics import Metric
 from torchkeras.registry import nearest
@@ -262,26 +263,25 @@ class Network(Layer):
                 return layer
         raise ValueError(f"No such layer: {name!r} in model '{self.name}'. {nearest(name, map(name_of, layers))}")
 
-    def _weighted_layers(self) -> list[Layer]:
+    def _weighted_layers(self) -> list[Any]:
         if self._record_ is None:
             return super()._weighted_layers()
-        found: dict[Layer, None] = {}
+        found: dict[Any, None] = {}
         for layer in self.layers:
-            for inner in layer._weighted_layers() if isinstance(layer, Layer) else _wrapped(layer):
-                found.setdefault(inner)
+            for holder in layer._weighted_layers() if isinstance(layer, Layer) else holders(layer, name_of(layer)):
+                found.setdefault(holder)
         return list(found)
 
     @property
     def weights(self) -> list[Any]:
         """Keras-layout views of all weights, layer by layer."""
-        found: dict[int, Any] = {}
+        found: dict[Any, Any] = {}
         for layer in self.layers:
-            views = layer.weights if isinstance(layer, Layer) else [view for inner in _wrapped(layer) for view in inner.weights]
-            for view in views:
-                found.setdefault(id(view.parameter), view)
+            for view in layer.weights if isinstance(layer, Layer) else weights_of(layer, name_of(layer)):
+                found.setdefault(view.identity, view)
         if self._record_ is None:
             for view in super().weights:
-                found.setdefault(id(view.parameter), view)
+                found.setdefault(view.identity, view)
         return list(found.values())
 
     variables = weights
@@ -409,13 +409,6 @@ def _adds_by_itself(layer: Layer) -> bool:
 
 def _takes_integers(module: nn.Module | None) -> bool:
     return isinstance(module, nn.Embedding) or bool(getattr(module, "accepts_integers", False))
-
-
-def _wrapped(module: nn.Module) -> Iterator[Layer]:
-    """The torchkeras layers inside a raw module."""
-    for inner in module.modules():
-        if isinstance(inner, Layer):
-            yield inner
 
 
 def _input_layer_of(tensor: KerasTensor) -> InputLayer:

@@ -13,6 +13,7 @@ from torchkeras.layers.base import Layer
 from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.legacy_table import FORMER_CLASSES
 from torchkeras.layers.naming import name_of
+from torchkeras.layers.raw_weights import weights_of
 
 if TYPE_CHECKING:
     from torchkeras.graph.network import Network
@@ -63,7 +64,7 @@ def summary_lines(model: Network, line_length: int | None = None, positions: Seq
 
 
 def _class_name(layer: nn.Module, former: bool) -> str:
-    name = type(layer).__name__
+    name = getattr(layer, "config_class_name", None) or type(layer).__name__
     return FORMER_CLASSES.get(name, name) if former else name
 
 
@@ -136,17 +137,12 @@ def _shape_text(model: Network, layer: nn.Module) -> str:
 def _count(layer: nn.Module) -> int:
     if isinstance(layer, Layer):
         return layer.count_params() if layer.built else 0
-    return sum(parameter.numel() for parameter in layer.parameters())
+    return sum(view.numel() for view in weights_of(layer, name_of(layer)))
 
 
 def parameter_counts(model: Network) -> tuple[int, int]:
     """Numbers of trained and of frozen scalars."""
-    views = {id(view.parameter): view for view in model.weights}
-    trained = {id(view.parameter) for view in model.trainable_weights}
+    views = {view.identity: view for view in model.weights}
+    trained = {view.identity for view in model.trainable_weights}
     trainable = sum(view.numel() for key, view in views.items() if key in trained)
-    frozen = sum(view.numel() for key, view in views.items() if key not in trained)
-    for parameter in model.parameters():  # of raw modules
-        if id(parameter) not in views:
-            trainable += parameter.numel() if parameter.requires_grad else 0
-            frozen += 0 if parameter.requires_grad else parameter.numel()
-    return trainable, frozen
+    return trainable, sum(view.numel() for view in views.values()) - trainable

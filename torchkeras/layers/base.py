@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from torchkeras import config, generations, regularizers
 from torchkeras.layers.border import KerasBorder
@@ -22,7 +23,7 @@ from torchkeras.layers.loss_collector import LossCollector, Transient, losses_co
 from torchkeras.layers.masks import get_mask, has_mask, set_mask, symbolic_masks
 from torchkeras.layers.naming import snake_case, unique_name
 from torchkeras.layers.nodes import Node
-from torchkeras.layers.phase import with_phase
+from torchkeras.layers.phase import fixed, mode_for, outside, running, with_phase
 from torchkeras.layers.raw_modules import watch_modules
 from torchkeras.layers.symbolic import KerasTensor, real_tensors, run_trials, shape_of, shapes_text, symbolic_leaves
 from torchkeras.ops.whole_batch import whole
@@ -168,7 +169,7 @@ class Layer(History, LossCollector, KerasBorder):
     # -- the door
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._direct and len(args) == 1 and not kwargs:
+        if self._direct and len(args) == 1 and not kwargs and fixed[0] is None:
             inputs = args[0]
             if (
                 type(inputs) is Tensor
@@ -185,6 +186,8 @@ class Layer(History, LossCollector, KerasBorder):
     def _enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if "training" in kwargs and not self._takes_training:
             return self._enter_in_mode(args, **kwargs)
+        if fixed[0] is not None and kwargs.get("training") is None and outside():
+            return self._enter_in_mode(args, **{**kwargs, "training": bool(fixed[0])})
         if symbolic_leaves((args, kwargs)):
             late = in_late_call(self.__call__, args, kwargs)
             return self._record(args, kwargs) if late is None else late[0]
@@ -205,12 +208,13 @@ class Layer(History, LossCollector, KerasBorder):
         return output
 
     def _enter_in_mode(self, args: tuple[Any, ...], training: bool | None, **kwargs: Any) -> Any:
-        """`training` for a `call` that does not take it: as in tf.keras, it is the mode of the layers inside."""
+        """`training` for a `call` that does not take it, or that nobody gave: as in tf.keras, it is the mode of the layers inside."""
         modules = [] if training is None else [module for module in self.modules() if module.training is not bool(training)]
         for module in modules:
             module.training = bool(training)
         try:
-            return self._enter(args, kwargs)
+            with running(self.training):
+                return self._enter(args, kwargs)
         finally:
             for module in modules:
                 module.training = not training
@@ -220,6 +224,10 @@ class Layer(History, LossCollector, KerasBorder):
             return
         if not has_mask(get_mask(output)) or output is inputs:  # a layer inside may have hung one there
             set_mask(output, self.compute_mask(inputs, masks))
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch this layer and all inside to training or inference mode; in Keras 1 and 2, a phase fixed by K.set_learning_phase stays."""
+        return super().train(mode_for(mode))
 
     def fill(self, kwargs: dict[str, Any], masks: Any) -> dict[str, Any]:
         """The keyword arguments of `call` with `mask` and `training` filled in where the caller left them out."""
@@ -325,7 +333,8 @@ class Layer(History, LossCollector, KerasBorder):
         for table in ("_parameters", "_modules", "_buffers"):
             if table in state and name in state[table]:
                 return state[table][name]
-        if name in state.get("_weight_specs", ()):
+        spec = state.get("_weight_specs", {}).get(name)
+        if spec is not None and spec.attribute != name:
             return self.keras_view(name)
         if name == "_initialize_hook" and not self._is_prepared():
             return True  # torch's protocol for lazy modules

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils import parametrize
 
 from torchkeras import config
+from torchkeras.layers.raw_weights import holders
+from torchkeras.layers.symbolic import in_trial
 from torchkeras.layers.weights import KerasWeight, Weighted, assign_all
 
 
@@ -26,8 +29,11 @@ class KerasBorder(Weighted):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        for layer in self.sublayers():
-            layer._trainable = bool(value)
+        for module in self.modules():
+            if isinstance(module, Weighted):
+                module._trainable = bool(value)
+            else:
+                module.__dict__["_keras_trainable"] = bool(value)
         for parameter in self.parameters():
             parameter.requires_grad_(bool(value))
 
@@ -35,6 +41,10 @@ class KerasBorder(Weighted):
     def trainable_weights(self) -> list[KerasWeight]:
         """Keras-layout views of what is trained now."""
         return [w for layer in self._weighted_layers() if layer._trainable for w in layer.own_weights(trainable=True)] if self._trainable else []
+
+    @trainable_weights.setter
+    def trainable_weights(self, values: Any) -> None:
+        self._declare(list(values), trainable=True)
 
     @property
     def non_trainable_weights(self) -> list[KerasWeight]:
@@ -46,18 +56,22 @@ class KerasBorder(Weighted):
             frozen += layer.own_weights(trainable=False)
         return frozen
 
+    @non_trainable_weights.setter
+    def non_trainable_weights(self, values: Any) -> None:
+        self._declare(list(values), trainable=False)
+
     @property
     def weights(self) -> list[KerasWeight]:
         """Keras-layout views of all weights, in Keras' order."""
         return self.trainable_weights + self.non_trainable_weights
 
-    trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
+    trainable_variables = _trainable_weights = trainable_weights
+    non_trainable_variables = _non_trainable_weights = non_trainable_weights
     variables = weights
 
     def _weighted_layers(self) -> list[Any]:
-        """This layer and those inside it, each once, in the order of their weights."""
-        return list(self.sublayers())
+        """What holds weights: this layer, layers and parts of raw modules inside it, each once, in the order of their weights."""
+        return list(holders(self, self.weight_scope()))
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of all weights as NumPy arrays, in Keras' order and layout."""
@@ -69,7 +83,7 @@ class KerasBorder(Weighted):
         Raises:
             ValueError: another number of arrays or another shape.
         """
-        if not self.built and len(weights):
+        if not self.built and len(weights) != len(self.weights):
             raise ValueError(f"Layer '{self.name}' has no weights yet: call it on data or give it an input_shape before set_weights().")
         assign_all(self.weights, list(weights), f"Layer '{self.name}'")
 
@@ -84,6 +98,30 @@ class KerasBorder(Weighted):
                 f"You tried to call count_params() on layer '{self.name}', but it isn't built. Call it on data, or give it an input_shape."
             )
         return sum(weight.numel() for weight in self.weights)
+
+    def add_update(self, updates: Any, inputs: Any = None) -> None:
+        """Write new values into weights when the layer trains, from inside `call`.
+
+        Args:
+            updates: (weight, new value), a function without arguments, or a list of them. What `K.update` and the like gave is
+                taken, too: they have written already.
+            inputs: Accepted for Keras' sake: updates belong to the call that made them.
+        """
+        if in_trial() or not self.training:
+            return
+        pair = isinstance(updates, tuple) and len(updates) == 2 and isinstance(updates[0], Tensor)
+        for update in [updates] if pair or not isinstance(updates, (list, tuple)) else updates:
+            if isinstance(update, (list, tuple)):
+                target, value = update
+                with torch.no_grad():
+                    target.copy_(torch.as_tensor(value))
+            elif callable(update) and not isinstance(update, Tensor):
+                update()
+
+    @property
+    def config_class_name(self) -> str | None:
+        """What configs call this class where it is not its own name: torch puts a class of its own around one with parametrizations."""
+        return type(self).__mro__[1].__name__ if parametrize.is_parametrized(self) else None
 
     @property
     def dtype(self) -> str:

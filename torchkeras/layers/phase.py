@@ -15,7 +15,7 @@ from torch import nn
 
 from torchkeras.generations import choose
 
-_fixed: list[int | None] = [None]
+fixed: list[int | None] = [None]  # what the user fixed for the whole program
 
 
 class _Running(threading.local):
@@ -30,12 +30,22 @@ _running = _Running()
 
 def fixed_phase() -> int | None:
     """What the user fixed for the whole program: 0, 1 or nothing."""
-    return _fixed[0]
+    return fixed[0]
 
 
 def fix_phase(value: int | None) -> None:
     """Fix the learning phase for the whole program, or (`None`) leave it to the layers again."""
-    _fixed[0] = value
+    fixed[0] = value
+
+
+def outside() -> bool:
+    """Whether no layer or training loop says in which phase the code runs."""
+    return not _running.phases
+
+
+def mode_for(training: bool) -> bool:
+    """The mode that `train(training)` brings: Keras 1 and 2 build a fixed phase into their graphs, so that it rules there too."""
+    return bool(fixed[0]) if fixed[0] is not None and choose("backend.fixed_phase") == "everywhere" else training
 
 
 def current_phase() -> int:
@@ -43,8 +53,8 @@ def current_phase() -> int:
 
     Keras 1 and 2 build the fixed phase into the graph, so that it rules inside of layers too; in tf.keras it rules where no layer does.
     """
-    if _fixed[0] is not None and (not _running.phases or choose("backend.fixed_phase") == "everywhere"):
-        return _fixed[0]
+    if fixed[0] is not None and (outside() or choose("backend.fixed_phase") == "everywhere"):
+        return fixed[0]
     return int(_running.phases[-1]) if _running.phases else 0
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from torchkeras import config, constraints, initializers, regularizers
 from torchkeras.layers.layouts import Layout, as_is
 from torchkeras.layers.symbolic import real_tensors
 from torchkeras.layers.tracking import track
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class KerasWeight(torch.Tensor):
@@ -29,19 +33,26 @@ class KerasWeight(torch.Tensor):
     parameter: Tensor
     path: str
     spec: WeightSpec
+    owner: Any  # the layer or raw part that it belongs to
 
     @staticmethod
-    def of(layer: Weighted, spec: WeightSpec) -> KerasWeight:
+    def of(layer: Any, spec: WeightSpec) -> KerasWeight:
         """The view of one weight of a layer."""
         parameter = layer._stored(spec)
         view = spec.layout.to_keras(parameter.detach(), spec.shape).as_subclass(KerasWeight)
-        view.parameter, view.spec, view.path = parameter, spec, f"{layer.weight_scope()}/{spec.path}:0"
+        view.parameter, view.spec, view.owner, view.path = parameter, spec, layer, f"{layer.weight_scope()}/{spec.path}:0"
         return view
 
     @property
     def name(self) -> str:  # type: ignore[override]
         """Keras' variable name."""
         return self.path
+
+    @property
+    def identity(self) -> Any:
+        """Equal for two views of one weight."""
+        computed = self.owner._computes(self.spec)
+        return (id(self.owner), self.spec.attribute) if computed else id(self.parameter)
 
     @property
     def trainable(self) -> bool:
@@ -58,7 +69,11 @@ class KerasWeight(torch.Tensor):
         if tuple(new.shape) != tuple(self.shape):
             raise ValueError(f"Weight '{self.path}' has the shape {tuple(self.shape)}, but got a value of shape {tuple(new.shape)}.")
         with torch.no_grad():
-            self.parameter.copy_(self.spec.layout.to_torch(new.to(self.parameter.dtype)))
+            stored = self.spec.layout.to_torch(new.to(self.parameter.dtype))
+            if self.owner._computes(self.spec):
+                self.owner._set_computed(self.spec, stored)
+            else:
+                self.parameter.copy_(stored)
             if not self.spec.layout.is_view:
                 self.copy_(new)
         return self
@@ -100,6 +115,19 @@ class WeightSpec:
     path: str = ""  # the variable's name below the layer's
 
 
+def _shape_first(add_weight: F) -> F:
+    """Decorator: positional arguments in the order of Keras 1 are taken, too."""
+
+    @functools.wraps(add_weight)
+    def enter(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if args and isinstance(args[0], (tuple, list)):
+            kwargs.update(zip(("shape", "initializer", "name", "trainable", "regularizer", "constraint"), args, strict=False))
+            args = ()
+        return add_weight(self, *args, **kwargs)
+
+    return enter  # type: ignore[return-value]
+
+
 class Weighted(nn.Module):
     """A module whose weights Keras code can name, read and write."""
 
@@ -110,6 +138,7 @@ class Weighted(nn.Module):
     _build_device: torch.device | None
     _tracks_containers: ClassVar[bool] = False  # whether layers in list and dict attributes are looked after: in users' classes
 
+    @_shape_first
     def add_weight(
         self,
         name: Any = None,
@@ -134,13 +163,14 @@ class Weighted(nn.Module):
             trainable: Whether optimizers may change it.
             constraint: Applied after each update.
             path: Variable name in files where it differs from `name`.
+            **kwargs: What TensorFlow's graph wants to know of a variable; nothing here corresponds to it.
+
+        In Keras 1 and 2.0 the order is (shape, initializer, name, trainable, regularizer, constraint); a shape in first place says so.
 
         Raises:
             TypeError: an unknown argument.
             ValueError: a shape with an unknown or negative dimension.
         """
-        if isinstance(name, (tuple, list)) and (shape is None or isinstance(shape, str)):  # Keras 1 and 2.0: add_weight(shape, name)
-            name, shape = shape, name
         for known in ("getter", "partitioner", "use_resource", "synchronization", "aggregation", "collections", "experimental_autocast"):
             kwargs.pop(known, None)  # of TensorFlow's graph: nothing here corresponds to them
         if kwargs:
@@ -161,6 +191,8 @@ class Weighted(nn.Module):
             path=path or name,
         )
         return self._make_weight(spec, initializer, dtype)
+
+    add_variable = add_weight
 
     def _make_weight(self, spec: WeightSpec, initializer: Any, dtype: Any) -> nn.Parameter | Tensor:
         torch_dtype = config.FLOAT_TYPES.get(dtype, dtype) if dtype is not None else self._weight_dtype()
@@ -192,7 +224,76 @@ class Weighted(nn.Module):
         return config.float_dtype()
 
     def _stored(self, spec: WeightSpec) -> Tensor:
+        original = self._parameters.get(f"{spec.attribute}_orig")
+        if original is not None and f"{spec.attribute}_mask" in self._buffers:  # torch.nn.utils.prune computes it at each call only
+            return original * getattr(self, f"{spec.attribute}_mask")
         return getattr(self, spec.attribute)
+
+    def _computes(self, spec: WeightSpec) -> bool:
+        """Whether torch computes a weight from other tensors, by a parametrization or by pruning."""
+        return self._parameters.get(spec.attribute) is None and self._buffers.get(spec.attribute) is None
+
+    def _set_computed(self, spec: WeightSpec, value: Tensor) -> None:
+        """Write to what a weight is computed from.
+
+        Raises:
+            RuntimeError: there is no way back.
+        """
+        name = spec.attribute
+        if parametrize.is_parametrized(self, name):
+            setattr(self, name, value.to(self._stored(spec).device))  # torch knows the way back
+        elif f"{name}_orig" in self._parameters:
+            self._parameters[f"{name}_orig"].copy_(value)  # type: ignore[union-attr]
+        else:
+            raise RuntimeError(f"Weight '{spec.name}' of layer '{self.name}' is computed from other tensors: set those.")
+
+    def _adopt_weights(self) -> None:
+        """Parameters and buffers that a user's code gave the layer by itself are weights, as variables are in tf.keras."""
+        specs = self._weight_specs
+        places: tuple[Any, ...] = (self._parameters, self._buffers, self.__dict__, *(base.__dict__ for base in type(self).__mro__))
+        for key in [key for key, spec in specs.items() if not any(spec.attribute in place for place in places)]:
+            del specs[key]
+        stored = {spec.attribute for spec in specs.values()}
+        for name, tensor in [*self.named_parameters(recurse=False), *self.named_buffers(recurse=False)]:
+            behind = name.rpartition("_")[0] in stored - {*self._parameters}  # weight_orig of a pruned weight
+            spec = specs.get(name)
+            if spec is not None and spec.layout is as_is:
+                spec.shape = tuple(tensor.shape)  # another one may be there now
+            if name not in stored and name not in self._non_persistent_buffers_set and not behind:
+                trainable, constraint = isinstance(tensor, nn.Parameter), getattr(tensor, "constraint", None)
+                specs[name] = WeightSpec(name, name, as_is, tuple(tensor.shape), trainable, None, constraint, name)
+
+    def _declare(self, tensors: Sequence[Tensor], *, trainable: bool) -> None:
+        """The user's code lists its weights, as for Keras 1: they take this order, others of their kind change sides.
+
+        Args:
+            tensors: Variables or Parameters; those of layers inside are known already.
+            trainable: Which list it is.
+        """
+        self._adopt_weights()
+        inside = {id(parameter) for parameter in self.parameters()} | {id(buffer) for buffer in self.buffers()}
+        for tensor in tensors:
+            stored = tensor.parameter if isinstance(tensor, KerasWeight) else tensor
+            if id(stored) not in inside:  # known to the list alone
+                label = re.sub(r"\W", "_", str(getattr(stored, "label", "")).partition(":")[0]) or f"weight_{len(self._weight_specs)}"
+                setattr(self, label if not hasattr(self, label) else f"{label}_{len(self._weight_specs)}", stored)
+        self._adopt_weights()
+        listed = [id(tensor.parameter if isinstance(tensor, KerasWeight) else tensor) for tensor in tensors]
+        found = {id(self._stored(spec)): (key, spec) for key, spec in self._weight_specs.items()}
+        for identity, (key, spec) in found.items():
+            spec.trainable = trainable if identity in listed else spec.trainable and not trainable
+            if identity in listed:
+                del self._weight_specs[key]
+        self._weight_specs.update(found[identity] for identity in listed if identity in found)
+        for parameter in self.parameters(recurse=False):
+            parameter.requires_grad_(self._trainable and self._weight_specs[found[id(parameter)][0]].trainable)
+
+    def hidden_parameters(self) -> list[nn.Parameter]:
+        """The parameters that torch computes a weight from: torch.nn.utils' parametrizations and pruning keep them in its place."""
+        stored = {spec.attribute for spec in self._weight_specs.values()}
+        found = [parameter for name, parameter in self.named_parameters(recurse=False) if name not in stored]
+        lists = self._modules.get("parametrizations")
+        return found if lists is None else found + list(lists.parameters())
 
     def sublayers(self) -> Iterator[Any]:
         """This layer and all layers inside it."""
@@ -211,6 +312,8 @@ class Weighted(nn.Module):
 
     def own_weights(self, *, trainable: bool) -> list[KerasWeight]:
         """Views of this layer's own weights, without those of layers inside it."""
+        if self._tracks_containers:
+            self._adopt_weights()
         return [KerasWeight.of(self, spec) for spec in self._weight_specs.values() if spec.trainable is trainable]
 
     def regularized(self) -> Iterator[tuple[WeightSpec, Tensor]]:

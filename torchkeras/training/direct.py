@@ -10,6 +10,7 @@ from torch.nn.modules import module as torch_module
 
 from torchkeras.graph.plan import Plan
 from torchkeras.layers.masks import get_mask, has_mask
+from torchkeras.layers.phase import fixed_phase, running
 
 if TYPE_CHECKING:
     from torchkeras.training.compiling import Compiling
@@ -27,6 +28,13 @@ def direct_call(model: Compiling) -> Callable[[Any], Any]:
     Args:
         model: A built model.
     """
+    if fixed_phase() is not None:  # in tf.keras the loops say the phase all the same
+
+        def told(x: Any) -> Any:
+            with running(model.training):
+                return model(x)
+
+        return told
     if model._record_ is None or type(model).__module__.split(".")[0] != _OWN:
         return model
     chain = Plan(model._record_, model._modules).chain

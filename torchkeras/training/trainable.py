@@ -116,14 +116,9 @@ class Trainable:
 
 
 def trained_parameters(model: Any) -> list[nn.Parameter]:
-    """The parameters that are to be trained, in the order of Keras' weights, then those of raw modules."""
-    found: dict[int, nn.Parameter] = {}
-    for view in model.trainable_weights:
-        if isinstance(view.parameter, nn.Parameter):
-            found.setdefault(id(view.parameter), view.parameter)
-    if model.trainable:
-        known = {id(getattr(layer, spec.attribute)) for layer in model.sublayers() for spec in layer._weight_specs.values()}
-        for parameter in model.parameters():
-            if id(parameter) not in known and parameter.requires_grad:
-                found.setdefault(id(parameter), parameter)
+    """The parameters that are to be trained, in the order of Keras' weights."""
+    found = {id(view.parameter): view.parameter for view in model.trainable_weights if isinstance(view.parameter, nn.Parameter)}
+    for layer in model.sublayers() if model.trainable else ():
+        hidden = layer.hidden_parameters() if layer.trainable else []
+        found.update({id(parameter): parameter for parameter in hidden if parameter.requires_grad})
     return list(found.values())
