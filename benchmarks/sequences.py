@@ -102,7 +102,7 @@ def by_layer(work: Workload, form: str) -> nn.Module:
     return nn.Sequential(*made)
 
 
-def run_layers(stack: nn.Module, batch: Batch) -> Tensor:
+def run_layers(stack: nn.Sequential, batch: Batch) -> Tensor:
     """The output of the last layer; every one gets the mask."""
     hidden = batch.inputs
     for layer in stack:

@@ -19,6 +19,7 @@ from tests.golden_cases import golden
 from tests.layers.golden_layer import check_golden_layer
 from torchkeras.generations import using_keras_version
 from torchkeras.layers.base import _BASE_ARGUMENTS
+from torchkeras.layers.legacy_table import TABLE
 
 PAGE = Path(__file__).parent.parent / "docs" / "layers.md"
 API = json.loads((Path(__file__).parent / "api" / "layers.json").read_text())
@@ -75,6 +76,8 @@ def taken(thing: Any) -> set[str]:
         own |= {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             break
+    if inspect.isclass(thing) and thing.__module__.startswith("torchkeras.layers.keras1") and thing.__name__ in TABLE:
+        own |= set(TABLE[thing.__name__].positions) | TABLE[thing.__name__].old  # Keras 2.2.4 kept Keras 1's words for these
     return own | (BASE if inspect.isclass(thing) else set())
 
 

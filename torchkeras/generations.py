@@ -76,7 +76,7 @@ TABLE: Final[dict[str, Row]] = {
     "relu.supports_masking": Row(True, False, "the layer ReLU hands masks on"),
     "dropout.rate_range": Row("clip", "refuse", "a rate outside of 0..1: clipped (1 drops nothing), or refused"),
     "config.lambda_module": Row(False, True, "configs of Lambda layers say which module a function is of"),
-    "batchnorm.moving_average": Row("debiased", "plain", "moving statistics: zero-debiased and ignoring the initial values, or plain", keras1="biased"),
+    "batchnorm.moving_average": Row("debiased", "plain", "moving statistics: zero-debiased, ignoring the initial values, or plain", keras1="biased"),
     "batchnorm.axis_list": Row(False, True, "configs of built layers give axis as it was given, or as a list of axes counted from the front"),
     "batchnorm.frozen_is_inference": Row(False, True, "BatchNormalization with trainable=False runs in inference mode"),
     "activity.divide_by_batch": Row(False, True, "activity regularizer: sum over the batch, or divided by the batch size"),
@@ -129,7 +129,7 @@ TABLE: Final[dict[str, Row]] = {
     # callbacks
     "callbacks.first_epoch": Row(1, 1, "number of the first epoch in file names and messages of callbacks", keras1=0),
     "callbacks.full_stop": Row("", ".", "how the message about restored weights ends"),
-    "checkpoint.line_break": Row("\n", "\n", "what ModelCheckpoint's messages begin with; where it is something, they name the best value, too", keras1=""),
+    "checkpoint.line_break": Row("\n", "\n", "start of ModelCheckpoint's messages; where there is one, they name the best value, too", keras1=""),
     "stopping.patience": Row("reached", "reached", "EarlyStopping, ReduceLROnPlateau act once the patience is reached, or passed", keras1="passed"),
     "stopping.min_delta": Row("signed", "size", "a negative min_delta of EarlyStopping: taken as it is, or without its sign"),
     "plateau.epsilon": Row(False, False, "ReduceLROnPlateau calls its min_delta epsilon", keras1=True),

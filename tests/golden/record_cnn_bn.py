@@ -45,9 +45,9 @@ history = model.fit(x, y, validation_data=validation, verbose=0, **case["fit"])
 result = {name: [float(value) for value in values] for name, values in history.history.items()}
 path = os.path.join(here, "cnn_bn_float64.npz")
 known = dict(np.load(path)) if os.path.exists(path) else {}
-known["%s/history" % version] = np.array(json.dumps(result))
+known[version + "/history"] = np.array(json.dumps(result))
 for number, weight in enumerate(model.get_weights()):
-    known["%s/w%d" % (version, number)] = weight
-known["%s/outputs" % version] = model.predict(x)
+    known[version + "/w" + str(number)] = weight
+known[version + "/outputs"] = model.predict(x)
 np.savez_compressed(path, **known)
 print(version, result)
