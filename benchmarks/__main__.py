@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import guard, imports, layers, sequences, sequences_fit, training, weighted
+from benchmarks import graph, guard, imports, layers, sequences, sequences_fit, training, weighted
 
 COMMANDS = {
+    "graph": graph.main,
     "guard": guard.main,
     "imports": imports.main,
     "layers": layers.main,

@@ -32,7 +32,7 @@ class ByShapeFirst(Base):
     """Keras 1 and 2.0 took the shape first."""
 
     def build(self, input_shape):
-        self.W = self.add_weight((input_shape[-1], 2), initializer="glorot_uniform", name="{}_W".format(self.name), regularizer=regularizers.l2())
+        self.W = self.add_weight((input_shape[-1], 2), initializer="glorot_uniform", name=self.name + "_W", regularizer=regularizers.l2())
         self.b = self.add_weight((2,), "zero", name=f"{self.name}_b", constraint=constraints.NonNeg())
 
 

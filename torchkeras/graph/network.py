@@ -232,6 +232,11 @@ class Network(Layer):
 
     # -- children
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, nn.Module):
+            self.__dict__["_plan"] = None  # another layer may be called in another way
+        super().__setattr__(name, value)
+
     @property
     def layers(self) -> list[nn.Module]:
         """The layers in Keras' order."""

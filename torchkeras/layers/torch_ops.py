@@ -74,9 +74,9 @@ class TorchOp(Layer):
 
     def call(self, inputs: Any) -> Any:
         """Apply the function."""
-        tensors = inputs if isinstance(inputs, (list, tuple)) else (inputs,)
+        tensors = inputs if type(inputs) in (list, tuple) else (inputs,)
         if self._places is not None:
-            args = list(self._args)
+            args = [*self._args]
             for place, index in self._places:
                 args[place] = tensors[index]
             return self.function(*args, **self._kwargs)
