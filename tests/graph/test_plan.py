@@ -88,7 +88,7 @@ def test_masks_travel_through_every_kind_of_step():
     h = Embedding(5, 3, mask_zero=True)(x)
     h = Activation("tanh")(h)
     h = Add()([h, Activation("linear")(h)])
-    out, last, cell = LSTM(2, return_sequences=True, return_state=True)(h)
+    out, last, _ = LSTM(2, return_sequences=True, return_state=True)(h)
     model = Model(x, [out, last])
     data = torch.tensor([[1, 2, 0, 0], [3, 0, 1, 2]])
     got, final = model(data)

@@ -25,6 +25,8 @@ class Call:
         last: The values that no later step takes.
     """
 
+    source: Any  # number of the value, or numbers of the values, that it is called on
+    target: Any  # number of the value that it gives
     __slots__ = ("done", "form", "key", "own_door", "source", "step", "takes_mask", "takes_training", "target")
 
     def __init__(self, step: Step, module: nn.Module | None, last: tuple[int, ...]) -> None:
@@ -36,11 +38,11 @@ class Call:
         first = step.args[0] if len(step.args) == 1 and not step.kwargs and not self.own_door else None
         self.form, self.source, self.target = _OTHER, None, None
         if isinstance(step.structure, Value):
-            self.target: Any = step.structure.number
+            self.target = step.structure.number
             if isinstance(first, Value):
                 self.form, self.source = _ONE, first.number
             elif type(first) is list and all(isinstance(part, Value) for part in first):
-                self.form, self.source = _LIST, tuple(part.number for part in first)  # type: ignore[assignment]
+                self.form, self.source = _LIST, tuple(part.number for part in first)
 
     def run(self, module: nn.Module, values: list[Any], mask: Any = None) -> None:
         """Call the module in the general way, and store what it gives."""
@@ -76,7 +78,7 @@ class Plan:
         record = self.record
         if len(record.inputs) != 1 or not isinstance(record.outputs, Value) or self.masked:
             return None
-        now = record.inputs[0]
+        now: Any = record.inputs[0]
         for call in self.calls:
             if call.form != _ONE or call.takes_training or call.source != now:
                 return None
