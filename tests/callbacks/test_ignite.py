@@ -68,10 +68,12 @@ class _Attach:
 
 
 @pytest.mark.parametrize(
-    "handler", [BasicTimeProfiler(), HandlersTimeProfiler(), Timer(), TimeLimit(100), lambda engine: None], ids=lambda handler: type(handler).__name__
+    "make_handler",
+    [BasicTimeProfiler, HandlersTimeProfiler, Timer, lambda: TimeLimit(100), lambda: lambda engine: None],
+    ids=["BasicTimeProfiler", "HandlersTimeProfiler", "Timer", "TimeLimit", "function"],
 )
-def test_profilers_timers_and_functions_go_into_callbacks(handler):
-    model = make_model()
+def test_profilers_timers_and_functions_go_into_callbacks(make_handler):
+    model, handler = make_model(), make_handler()  # made here: some count the time from their making
     history = _fit(model, [handler])
     assert len(history.epoch) == 2
     if isinstance(handler, BasicTimeProfiler):

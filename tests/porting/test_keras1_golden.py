@@ -11,6 +11,7 @@ import pytest
 from tests.golden_cases import Case, golden
 from tests.models_from_golden import compile_as, one_or_all
 from torchkeras import layers
+from torchkeras.layers import keras1
 from torchkeras.layers.naming import reset_uids
 from torchkeras.models import Model, Sequential, model_from_json
 from torchkeras.saving.foreign_weights import count_in_file, to_keras2
@@ -80,7 +81,7 @@ def merged_stacks() -> Any:
 
 def merged_graph() -> Any:
     a, b, shared = layers.Input((4,), name="a"), layers.Input((4,), name="b"), layers.Dense(3, name="shared")
-    merged = layers.merge([shared(a), shared(b)], mode="mul")
+    merged = keras1.merge([shared(a), shared(b)], mode="mul")
     return Model(input=[a, b], output=[layers.Dense(1, name="o1")(merged), layers.Dense(2, name="o2")(merged)])
 
 
