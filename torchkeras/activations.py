@@ -169,6 +169,12 @@ def exponential(x: Tensor) -> Tensor:
     return torch.exp(x)
 
 
+@ACTIVATIONS.add()
+def hardsigmoid(x: Tensor) -> Tensor:
+    """`x / 6 + 0.5` kept within 0 and 1: what torch, and Keras from release 3 on, call a hard sigmoid."""
+    return F.hardsigmoid(x)
+
+
 @ACTIVATIONS.add("silu")
 def swish(x: Tensor) -> Tensor:
     """`x * sigmoid(x)`. Source: Ramachandran et al. (2017)."""

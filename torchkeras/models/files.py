@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from torchkeras.saving.files import check_file
 from torchkeras.saving.hdf5_models import load_hdf5, save_hdf5
-from torchkeras.saving.keras_archive import load_archive
+from torchkeras.saving.keras_archive import load_archive, save_archive
 from torchkeras.saving.open_files import image_of, is_open_file
 
-FORMATS = {".h5": "h5", ".hdf5": "h5", ".hdf": "h5"}
+FORMATS = {".h5": "h5", ".hdf5": "h5", ".keras": "keras"}
 
 
 def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, *, safe_mode: bool | None = None) -> Any:
@@ -43,11 +44,11 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, include_optimi
 
     Args:
         model: The model.
-        filepath: Where to; its ending chooses the form: `.h5` (and any other) HDF5, which Keras 2 and tf.keras read.
+        filepath: Where to; its ending chooses the form: `.keras` for Keras 3; `.h5` and any other HDF5, which Keras 2 and tf.keras read.
             Also an open `h5py.File` or group.
         overwrite: Whether to replace a file that is there.
         include_optimizer: Whether to write the compile arguments and the state of the optimizer, too.
-        save_format: "h5"; "tf" also writes HDF5, with a warning, since SavedModel folders need TensorFlow.
+        save_format: "h5" or "keras"; "tf" also writes HDF5, with a warning, since SavedModel folders need TensorFlow.
 
     Raises:
         FileExistsError: the file is there, and `overwrite` is False.
@@ -58,7 +59,20 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, include_optimi
         save_hdf5(model, filepath, include_optimizer)
         return
     check_new(filepath, overwrite)
-    save_hdf5(model, filepath, include_optimizer)
+    kind = _format(filepath, save_format)
+    (save_archive if kind == "keras" else save_hdf5)(model, filepath, include_optimizer)
+
+
+def _format(filepath: Any, save_format: str | None) -> str:
+    """The form to write: what the caller says, or the file's ending."""
+    if save_format is None:
+        return FORMATS.get(os.path.splitext(os.fspath(filepath))[1].lower(), "h5")
+    if save_format in ("tf", "tensorflow"):
+        warnings.warn("SavedModel folders need TensorFlow: the model is written as HDF5, which tf.keras reads under any name.", stacklevel=4)
+        return "h5"
+    if save_format not in FORMATS.values():
+        raise ValueError(f"save_format should be one of {sorted(set(FORMATS.values()))}, but is {save_format!r}.")
+    return save_format
 
 
 def check_new(filepath: Any, overwrite: bool) -> None:

@@ -39,6 +39,10 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
 }
 # The seeds that Keras 3 writes down for these are of generators that no other library has.
 _SEEDED = ("SimpleRNN", "LSTM", "GRU", "ConvLSTM2D", "SimpleRNNCell", "LSTMCell", "GRUCell", "MultiHeadAttention", "GroupedQueryAttention")
+# Names that Keras 3 gave to other functions.
+ACTIVATIONS = {(key, "hard_sigmoid"): "hardsigmoid" for key in ("activation", "recurrent_activation")}
+# Arguments that Keras 3 renamed.
+RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}, "InputLayer": {"batch_shape": "batch_input_shape"}}
 # What may stand by position after the first argument of a call.
 _STATES = ("initial_state", "mask")
 _POSITIONAL: dict[str, tuple[str, ...]] = {
@@ -88,14 +92,19 @@ def _node(node: Mapping[str, Any], custom: Collection[str]) -> dict[str, Any]:
         config.pop("dtype", None)
         config = _graph(config) if "input_layers" in config else config
     elif name not in custom:
-        config = {key: item for key, item in config.items() if not _says_nothing(name, key, item)}
+        config = _arguments(name, config)
     if name == "Nadam" and "weight_decay" in node["config"]:  # of Keras 3, where the momentum grows 250 times as fast
         config.setdefault("schedule_decay", 1.0)
-    if name == "InputLayer" and "batch_shape" in config:
-        config["batch_input_shape"] = config.pop("batch_shape")
     # built shapes follow from the graph
     rest = {key: keras2_form(item, custom) for key, item in node.items() if key not in ("class_name", "config", "build_config", "compile_config")}
     return {**rest, "class_name": name, "config": config}
+
+
+def _arguments(class_name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of one of Keras' own classes by their names, and with the values, of Keras 2."""
+    names = RENAMED.get(class_name, {})
+    found = {names.get(key, key): item for key, item in config.items() if not _says_nothing(class_name, key, item)}
+    return {key: ACTIVATIONS.get((key, item), item) if isinstance(item, str) else item for key, item in found.items()}
 
 
 def _says_nothing(class_name: str, argument: str, value: Any) -> bool:

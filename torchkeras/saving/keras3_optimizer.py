@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from torchkeras.optimizers import Optimizer
-from torchkeras.optimizers.rates import LearningRateSchedule
+from torchkeras.optimizers.rates import InverseTimeDecay, LearningRateSchedule
 from torchkeras.optimizers.state_list import Entry, own_entries, read
 from torchkeras.saving.errors import ContentError
 from torchkeras.saving.training_config import bind_optimizer, load_optimizer_weights
@@ -92,7 +92,8 @@ def to_keras3(optimizer: Optimizer) -> list[Array]:
         ContentError: Keras 3 has no such optimizer.
     """
     order = _order(optimizer)
-    rate = [] if isinstance(optimizer.learning_rate, LearningRateSchedule) else [np.asarray(float(optimizer.learning_rate), np.float32)]
+    scheduled = isinstance(optimizer.learning_rate, LearningRateSchedule) or optimizer.decay
+    rate = [] if scheduled else [np.asarray(float(optimizer.learning_rate), np.float32)]
     found: list[Array] = [np.asarray(int(optimizer.iterations), np.int64), *rate]
     for slot, param in order:
         group = next(group for group in optimizer.param_groups if any(param is one for one in group["params"]))
@@ -116,13 +117,26 @@ def keras3_config(optimizer: Optimizer, plain: Any) -> dict[str, Any]:
     kind = type(optimizer).__name__
     if kind not in _OWN_ARGUMENTS:
         raise ContentError(f"{kind} is no optimizer of Keras 3")
-    if optimizer.decay:
-        raise ContentError(f"{kind} with decay={float(optimizer.decay)} is not in Keras 3; an InverseTimeDecay schedule does the same")
     config: dict[str, Any] = {"name": optimizer.name.lower()}
     for key in (*_ARGUMENTS, *_OWN_ARGUMENTS[kind]):
         value = getattr(optimizer, key, None)
         config[key] = plain(value) if isinstance(value, LearningRateSchedule) else float(value) if isinstance(value, float) else value
+    if optimizer.decay:
+        config["learning_rate"] = plain(_decaying(optimizer))
+    if kind == "Nadam" and optimizer.schedule_decay != 1.0:  # type: ignore[attr-defined]
+        warnings.warn("Nadam of Keras 3 raises its momentum faster than this one, so training goes on with other numbers there.", stacklevel=6)
     return {key: value for key, value in config.items() if value is not None or key in _ARGUMENTS[1:]}
+
+
+def _decaying(optimizer: Optimizer) -> InverseTimeDecay:
+    """The schedule that does what `decay` does, which Keras 3 has not.
+
+    Raises:
+        ContentError: the rate follows a schedule already.
+    """
+    if isinstance(optimizer.learning_rate, LearningRateSchedule):
+        raise ContentError(f"{type(optimizer).__name__} with both a schedule and decay={float(optimizer.decay)} is not in Keras 3")
+    return InverseTimeDecay(float(optimizer.learning_rate), decay_steps=1, decay_rate=float(optimizer.decay))
 
 
 def load_optimizer_list(model: Any, values: list[Array], who: str) -> None:

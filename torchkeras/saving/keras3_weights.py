@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from torchkeras.layers.base import Layer
+from torchkeras.layers.naming import name_of
 from torchkeras.saving.errors import ContentError
 from torchkeras.saving.hdf5 import SafeGroup
 from torchkeras.saving.hdf5_arrays import SafeArray
 from torchkeras.saving.model_weights import Ready, layer_slots, matched
+
+if TYPE_CHECKING:
+    import h5py
 
 # Attributes of Keras 3's layers that hold layers, in the order of their weights.
 _INNER = ("forward_layer", "backward_layer", "cell", "cells", "layer", "query_dense", "key_dense", "value_dense", "output_dense")
@@ -142,3 +146,45 @@ def optimizer_values(group: SafeGroup) -> list[np.ndarray[Any, Any]]:
     """The variables of the optimizer, in Keras 3's order; an empty list where the file has none."""
     found = group.get("optimizer")
     return [array.read(None) for array in _variables(found)] if isinstance(found, SafeGroup) else []
+
+
+def write_keras3_weights(group: h5py.Group, model: Any) -> None:
+    """Write the weights of a model into an open file or group."""
+    for layer, name in places(model.layers):
+        _write_layer(group.create_group(f"layers/{name}"), layer)
+    group.create_group("vars").attrs["name"] = model.name
+
+
+def write_variables(group: h5py.Group, name: str, values: Sequence[np.ndarray[Any, Any]]) -> None:
+    """Write `vars/0`, `vars/1`, ... of one object."""
+    place = group.create_group("vars")
+    place.attrs["name"] = name
+    for number, value in enumerate(values):
+        place.create_dataset(str(number), data=value)
+
+
+def _write_layer(group: h5py.Group, layer: Any) -> None:
+    if getattr(layer, "is_graph_network", False):
+        write_keras3_weights(group, layer)
+        return
+    parts = _parts(layer)
+    own = [slot.value() for slot in layer_slots(layer)] if parts is None else []
+    write_variables(group, name_of(layer), own)
+    for name, part in (parts or {}).items():
+        if name == "cells":
+            for cell, key in places(part):
+                _write_layer(group.create_group(f"cells/{key}"), cell)
+        else:
+            _write_layer(group.create_group(name), part)
+
+
+def _parts(layer: Any) -> dict[str, Any] | None:
+    """The layers inside of a layer, under the attributes that Keras 3 has for them; `None` where the weights are its own."""
+    kind = next((base.__name__ for base in type(layer).__mro__ if base.__module__.startswith("torchkeras.")), "")
+    if kind == "Bidirectional":
+        return {"forward_layer": layer.forward_layer, "backward_layer": layer.backward_layer}
+    if kind in ("TimeDistributed", "Wrapper"):
+        return {"layer": layer.layer}
+    if kind in ("SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM2D"):
+        return {"cell": layer.cell}
+    return {"cells": layer.cells} if kind == "StackedRNNCells" else None

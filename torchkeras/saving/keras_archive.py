@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from torchkeras.saving.archive import CONFIG, METADATA, WEIGHTS, Archive, open_archive
+from torchkeras.saving.archive import CONFIG, METADATA, WEIGHTS, Archive, open_archive, write_archive
 from torchkeras.saving.config import parse_json
 from torchkeras.saving.errors import ConfigError, ContentError
 from torchkeras.saving.hdf5 import SafeGroup, open_safely
-from torchkeras.saving.keras3_optimizer import load_optimizer_list
-from torchkeras.saving.keras3_weights import keras3_values, optimizer_values
-from torchkeras.saving.model_config import make_model
-from torchkeras.saving.releases import OWN_RELEASE, following
-from torchkeras.saving.training_config import compile_from
+from torchkeras.saving.keras3_optimizer import load_optimizer_list, to_keras3
+from torchkeras.saving.keras3_weights import keras3_values, optimizer_values, write_keras3_weights, write_variables
+from torchkeras.saving.keras3_writing import VERSION, keras3_architecture, keras3_compile
+from torchkeras.saving.model_config import make_model, plain
+from torchkeras.saving.model_weights import check_built
+from torchkeras.saving.releases import OWN_RELEASE, following, release_of_model
+from torchkeras.saving.training_config import bind_optimizer, compile_from
 from torchkeras.utils.atomic import PathLike
 
 
@@ -41,6 +44,39 @@ def load_archive(path: PathLike, custom_objects: Mapping[str, Any] | None = None
                 if compile:
                     _compile(model, config, file, custom_objects, safe_mode)
         return model
+
+
+def save_archive(model: Any, path: PathLike, include_optimizer: bool = True) -> None:
+    """Write a model to a `.keras` archive, whole or not at all, in the form of Keras 3.
+
+    Args:
+        model: The model, built.
+        path: Where to.
+        include_optimizer: Whether to write the compile arguments and the state of the optimizer, too.
+
+    Raises:
+        ValueError: the model is not built, or has layers that Keras 3 has not.
+        NotImplementedError: it is subclassed, or a layer does not keep what it was made of.
+    """
+    check_built(model, "saving")
+    config = keras3_architecture(model)
+    state: list[Any] = []
+    if include_optimizer and model._compile_arguments is not None:
+        try:
+            config["compile_config"] = keras3_compile(model)
+            bind_optimizer(model)
+            state = to_keras3(model.optimizer)
+        except (ValueError, TypeError, AttributeError) as error:
+            config.pop("compile_config", None)
+            warnings.warn(f"The compile arguments are not in the file, so compile the model anew after loading it: {error}", stacklevel=4)
+
+    def fill(file: Any) -> None:
+        write_keras3_weights(file, model)
+        if state:
+            write_variables(file.create_group("optimizer"), model.optimizer.name.lower(), state)
+
+    metadata = {"keras_version": VERSION, OWN_RELEASE: release_of_model(model)}
+    write_archive(path, json.dumps(config, default=plain), json.dumps(metadata), fill)
 
 
 def _json(archive: Archive, member: str) -> dict[str, Any]:

@@ -31,9 +31,9 @@ def compile_config(model: Any) -> dict[str, Any] | None:
     given = model._compile_arguments
     if given is None:
         return None
-    found = {"loss": _plain(given["loss"], losses.serialize), "metrics": _plain(given["metrics"], metrics.serialize)}
+    found = {"loss": plain_structure(given["loss"], losses.serialize), "metrics": plain_structure(given["metrics"], metrics.serialize)}
     optimizer = {"optimizer_config": optimizers.serialize(model.optimizer)}
-    weighted = {"weighted_metrics": _plain(given["weighted_metrics"], metrics.serialize)}
+    weighted = {"weighted_metrics": plain_structure(given["weighted_metrics"], metrics.serialize)}
     loss_weights = {"loss_weights": given["loss_weights"]}
     if generations.keras_version() == "2.4.0":
         return {**found, **weighted, **loss_weights, **optimizer}
@@ -42,14 +42,14 @@ def compile_config(model: Any) -> dict[str, Any] | None:
     return {**optimizer, **found, "sample_weight_mode": model._sample_weight_modes, **loss_weights, **extra}
 
 
-def _plain(structure: Any, serialize: Callable[[Any], Any]) -> Any:
+def plain_structure(structure: Any, serialize: Callable[[Any], Any]) -> Any:
     """A loss or metric, or lists and dicts of them, by names and configs."""
     if isinstance(structure, _SINGLE):
         return structure
     if isinstance(structure, Mapping) and "class_name" not in structure:
-        return {name: _plain(part, serialize) for name, part in structure.items()}
+        return {name: plain_structure(part, serialize) for name, part in structure.items()}
     if isinstance(structure, (list, tuple)):
-        return [_plain(part, serialize) for part in structure]
+        return [plain_structure(part, serialize) for part in structure]
     return serialize(structure)
 
 
