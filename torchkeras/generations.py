@@ -57,6 +57,7 @@ TABLE: Final[dict[str, Row]] = {
     "summary.wide": Row(False, False, "summary() always has 100 columns and says what each layer is connected to", keras1=True),
     "summary.title": Row(False, True, "summary() starts with the model's name and puts inputs in brackets"),
     "config.tensors_in_kwargs": Row(False, True, "tensors given by keyword stand in a call's kwargs, or among its inputs"),
+    "config.nested": Row(False, True, "configs of models give inputs and outputs in the dicts and lists that they were made of, or flat"),
     "config.always_dtype": Row(False, True, "configs of all layers have a dtype, or those with an input shape only"),
     "name.kl_divergence": Row("kullback_leibler_divergence", "kl_divergence", "name of the Kullback-Leibler divergence"),
     "name.log_cosh": Row("logcosh", "log_cosh", "name of the log-cosh loss"),

@@ -6,10 +6,11 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+import numpy as np
+from torch import Tensor, nn
 
 from torchkeras import generations
-from torchkeras.graph.record import Record, Step, Value, flat_values
+from torchkeras.graph.record import Record, Step, Value, fill, flat_values
 from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.naming import name_of
 from torchkeras.layers.serialization import deserialize, serialize
@@ -20,18 +21,28 @@ if TYPE_CHECKING:
 
 
 def graph_config(model: Network) -> dict[str, Any]:
-    """The graph of a model as plain data, in the form of the chosen Keras release."""
+    """The graph of a model as plain data, in the form of the chosen Keras release.
+
+    Raises:
+        ValueError: a raw nn.Module, or a call with arguments that no config can hold.
+    """
     record = model._graph()
     local = _local_nodes(record)
+    steps: dict[str, list[Step]] = {key: [] for key in record.layer_keys}
+    for step in sorted(record.steps, key=lambda step: step.node_index):
+        steps[step.key].append(step)
     layers = []
-    for key in record.layer_keys:
-        layer = model._modules[key]
-        assert layer is not None
-        steps = [step for step in record.steps if step.key == key]
-        nodes = [_node_config(model, record, step, local) for step in sorted(steps, key=lambda step: step.node_index)]
+    for key, own_steps in steps.items():
+        layer: Any = model._modules[key]
+        nodes = [_node_config(model, record, step, local) for step in own_steps]
         layers.append({**serialize(layer), "name": name_of(layer), "inbound_nodes": nodes})
-    inputs = [[name_of(model.get_layer(key)), 0, 0] for key in record.input_keys]
-    outputs = [_reference(model, record, number, local) for number in record.output_numbers()]
+    inputs: Any = [[name_of(model._modules[key]), 0, 0] for key in record.input_keys]
+    outputs: Any = [_reference(model, record, number, local) for number in record.output_numbers()]
+    if generations.choose("config.nested"):
+        if model._input_names_in is not None:
+            inputs = dict(zip(model._input_names_in, inputs, strict=True))
+        if not isinstance(record.outputs, Value):
+            outputs = fill(record.outputs, lambda number: _reference(model, record, number, local))
     return {"name": model.name, "layers": layers, "input_layers": inputs, "output_layers": outputs}
 
 
@@ -56,32 +67,45 @@ def first_node(layer: Any) -> int:
     return 1 if getattr(layer, "is_graph_network", False) else 0
 
 
-def _node_config(model: Network, record: Record, step: Step, local: Mapping[tuple[str, int], int]) -> list[Any]:
-    first = step.args[0] if step.args else None
-    names = _argument_names(model._modules[step.key])
+def _node_config(model: Network, record: Record, step: Step, local: Mapping[tuple[str, int], int]) -> Any:
+    layer = model._modules[step.key]
+    who = f"Layer '{name_of(layer)}' ({type(layer).__name__})"
+    names = _argument_names(layer)
+    if len(step.args) > max(len(names), 1):
+        raise ValueError(
+            f"{who} was called with {len(step.args)} arguments by position, but its call() has no names for them, as configs need. "
+            "Write call(self, inputs), and call the layer on a list."
+        )
     kwargs = {**dict(zip(names[1:], step.args[1:], strict=False)), **step.kwargs}
-    inputs = flat_values(first)
+    first = step.args[0] if step.args else kwargs.pop(names[0], None) if names else None
+    by_name = first if isinstance(first, Mapping) and generations.choose("config.nested") else None
+    parts = list(by_name.values()) if by_name is not None else list(first) if isinstance(first, (list, tuple)) else [first]
+    if any(not isinstance(part, Value) for part in parts):
+        raise ValueError(f"{who} was called on {type(first).__name__} of other things than tensors, or on no tensor, which configs cannot say.")
+    inputs = flat_values(parts)
     if not generations.choose("config.tensors_in_kwargs"):  # Keras 2.2.4 lists initial states among the inputs
         for key in [key for key, value in kwargs.items() if flat_values(value)]:
             inputs += flat_values(kwargs.pop(key))
-    plain = {key: _plain_kwarg(model, record, value, local) for key, value in kwargs.items()}
-    return [[*_reference(model, record, number, local), plain if position == 0 or not generations.choose("config.tensors_in_kwargs") else {}]
-            for position, number in enumerate(inputs)]  # fmt: skip
+    plain = {key: _plain_kwarg(model, record, value, local, f"{who} was called with {key}=") for key, value in kwargs.items()}
+    everywhere = not generations.choose("config.tensors_in_kwargs")
+    found = [[*_reference(model, record, number, local), plain if position == 0 or everywhere else {}] for position, number in enumerate(inputs)]
+    return found if by_name is None else dict(zip(by_name, found, strict=True))
 
 
-def _plain_kwarg(model: Network, record: Record, value: Any, local: Mapping[tuple[str, int], int]) -> Any:
+def _plain_kwarg(model: Network, record: Record, value: Any, local: Mapping[tuple[str, int], int], who: str) -> Any:
     if isinstance(value, Value):
         return _reference(model, record, value.number, local)
     if isinstance(value, (list, tuple)):
-        return [_plain_kwarg(model, record, part, local) for part in value]
+        return [_plain_kwarg(model, record, part, local, who) for part in value]
+    if isinstance(value, (Tensor, np.ndarray)):
+        raise ValueError(f"{who} a tensor that has values, which no config can hold. Make it a weight of the layer, or an input.")
     return value
 
 
 def _argument_names(layer: nn.Module | None) -> list[str]:
     function = getattr(type(layer), "call", None) or getattr(type(layer), "forward", None)
-    if function is None:
-        return []
-    return [name for name in inspect.signature(function).parameters if name != "self"]
+    parameters = list(inspect.signature(function).parameters.values())[1:] if function is not None else []
+    return [parameter.name for parameter in parameters if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
 
 
 def build_graph(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> tuple[Any, Any]:
@@ -117,14 +141,17 @@ def build_graph(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
             stuck = sorted({name for name, *_ in later})
             raise ValueError(f"The config of model {config.get('name')!r} cannot be built: layers {stuck} wait for inputs that nothing makes.")
         waiting = later
-    inputs = [made[tuple(reference)] for reference in _reference_list(config["input_layers"])]  # type: ignore[index]
-    outputs_ = [made[tuple(reference)] for reference in _reference_list(config["output_layers"])]  # type: ignore[index]
-    return inputs[0] if len(inputs) == 1 else inputs, outputs_[0] if len(outputs_) == 1 else outputs_
+    return _ends(config["input_layers"], made, layers), _ends(config["output_layers"], made, layers)
 
 
-def _reference_list(references: Any) -> list[Any]:
-    # one reference alone, or a list of them
-    return [references] if references and isinstance(references[0], str) else list(references)
+def _ends(references: Any, made: Mapping[Any, Any], layers: Mapping[str, Any]) -> Any:
+    """The tensors that a reference, or a list or dict of references, stands for; one in a list stands alone."""
+    if _is_reference(references, layers):
+        return made[tuple(references)]
+    if isinstance(references, Mapping):
+        return {key: _ends(value, made, layers) for key, value in references.items()}
+    found = [_ends(part, made, layers) for part in references]
+    return found[0] if len(found) == 1 else found
 
 
 def _is_reference(value: Any, layers: Mapping[str, Any]) -> bool:
@@ -151,6 +178,8 @@ def _references(node: Any, layers: Mapping[str, Any]) -> list[Any]:
 
 
 def _parts(node: Any) -> list[Any]:
+    if isinstance(node, Mapping):
+        return list(node.values())
     return [node] if node and isinstance(node[0], str) else list(node)
 
 
@@ -165,4 +194,6 @@ def _call_node(layer: Any, node: Any, made: Mapping[tuple[str, int, int], Any], 
     parts = _parts(node)
     inputs = [made[tuple(part[:3])] for part in parts]  # type: ignore[index]
     kwargs = {key: value_of(value) for part in parts[:1] if len(part) > 3 for key, value in part[3].items()}
+    if isinstance(node, Mapping):
+        return layer(dict(zip(node, inputs, strict=True)), **kwargs)
     return layer(inputs[0] if len(inputs) == 1 else inputs, **kwargs)

@@ -80,10 +80,11 @@ def write_model(file: h5py.Group, model: Any, config: str, training: str | None)
 
 def _training(model: Any) -> str | None:
     """The compile arguments as JSON; `None` where there are none, or none that Keras could read."""
-    if not hasattr(model.optimizer, "get_weights"):
-        if model.optimizer is not None:
+    optimizer = getattr(model, "optimizer", None)  # a model that was never compiled has none
+    if not hasattr(optimizer, "get_weights"):
+        if optimizer is not None:
             warnings.warn(
-                f"{type(model.optimizer).__name__} is no optimizer of Keras, so it is not in the file: compile the model anew after loading it. "
+                f"{type(optimizer).__name__} is no optimizer of Keras, so it is not in the file: compile the model anew after loading it. "
                 "model.save('model.pt') and save_state() keep every optimizer.",
                 stacklevel=4,
             )

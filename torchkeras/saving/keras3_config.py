@@ -132,10 +132,14 @@ def _graph(config: dict[str, Any]) -> dict[str, Any]:
 def _ends(ends: Any, first: Mapping[str, int]) -> Any:
     """References of inputs or outputs: one, a list, or a dict by name."""
     if isinstance(ends, Mapping):
-        ends = list(ends.values())
+        return {key: _end(end, first) for key, end in ends.items()}
     if isinstance(ends, (list, tuple)) and len(ends) == 3 and isinstance(ends[0], str):
         ends = [ends]
-    return [_reference(reference, first) for reference in ends or []]
+    return [_end(end, first) for end in ends or []]
+
+
+def _end(end: Any, first: Mapping[str, int]) -> Any:
+    return _reference(end, first) if isinstance(end, (list, tuple)) and end and isinstance(end[0], str) else _ends(end, first)
 
 
 def _reference(reference: Any, first: Mapping[str, int]) -> list[Any]:

@@ -136,9 +136,17 @@ def _functional(config: dict[str, Any], model: Any) -> dict[str, Any]:
     for node in config["layers"]:
         made = _layer(node, model.get_layer(node["name"]))
         layers.append({**made, "name": node["name"], "inbound_nodes": [_call(call, tensors) for call in node["inbound_nodes"]]})
-    ends = {key: [tensors[tuple(end)]["config"]["keras_history"] for end in config[key]] for key in ("input_layers", "output_layers")}  # type: ignore[index]
-    ends = {key: end[0] if len(end) == 1 else end for key, end in ends.items()}  # a list of one would be given as a list
+    ends = {key: _ends(config[key], tensors) for key in ("input_layers", "output_layers")}
     return {"name": config["name"], "trainable": model.trainable, "layers": layers, **ends}
+
+
+def _ends(end: Any, tensors: Mapping[tuple[str, int, int], Any]) -> Any:
+    """The inputs or outputs: one, or a list or dict of them; a list of one would be given as a list."""
+    if isinstance(end, Mapping):
+        return {key: _ends(part, tensors) for key, part in end.items()}
+    if isinstance(end[0], str):
+        return tensors[tuple(end)]["config"]["keras_history"]  # type: ignore[index]
+    return _ends(end[0], tensors) if len(end) == 1 else [_ends(part, tensors) for part in end]
 
 
 def _call(call: Any, tensors: Mapping[tuple[str, int, int], Any]) -> dict[str, Any]:

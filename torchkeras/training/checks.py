@@ -38,7 +38,7 @@ def check_inputs(model: Any, x: Any) -> None:
         return
     record = model._record_
     shapes = [record.infos[number].shape for number in record.inputs]
-    names = model.input_names
+    names = model._input_names_in or model.input_names
     if isinstance(x, Mapping):
         missing = [name for name in names if name not in x]
         if missing:
