@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -66,6 +67,11 @@ class KerasLoader(importlib.abc.Loader):
         for added, place in ADDED.get(path, {}).items():
             if not hasattr(module, added):
                 setattr(module, added, found(place))
+                _undo.append(functools.partial(_take_off, module, added))
+        parent, _, child = name.rpartition(".")
+        before = getattr(sys.modules.get(parent), child, None)
+        if before is not None and before is not module:  # the import is about to put the module in the place of a function of that name
+            _undo.append(functools.partial(setattr, sys.modules[parent], child, before))
         _specs[spec.name] = module.__spec__
         return module
 
@@ -75,7 +81,12 @@ class KerasLoader(importlib.abc.Loader):
             module.__spec__ = _specs.pop(spec.name)
 
 
+def _take_off(module: types.ModuleType, name: str) -> None:
+    module.__dict__.pop(name, None)
+
+
 _specs: dict[str, Any] = {}
+_undo: list[Callable[[], Any]] = []  # what uninstalling does to the modules of torchkeras
 ROOMS: Final = ("activations", "applications", "backend", "callbacks", "constraints", "datasets", "initializers", "layers", "losses", "metrics")
 
 
@@ -174,6 +185,8 @@ def uninstall_as_keras() -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] in ("keras", "tensorflow")]:
         if _ours(sys.modules[name]):
             del sys.modules[name]
+    while _undo:
+        _undo.pop()()
 
 
 def _ours(module: types.ModuleType) -> bool:
