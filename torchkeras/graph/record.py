@@ -15,7 +15,7 @@ from torch import nn
 
 from torchkeras.layers.naming import name_of
 from torchkeras.layers.nodes import Node, inbound_nodes, producer
-from torchkeras.layers.symbolic import KerasTensor, map_leaves
+from torchkeras.layers.symbolic import KerasTensor, map_leaves, map_structure
 from torchkeras.shapes import Shape
 
 
@@ -89,17 +89,7 @@ def flat_values(structure: Any) -> list[int]:
 
 def fill(structure: Any, change: Callable[[int], Any]) -> Any:
     """The structure with each `Value` replaced."""
-    if isinstance(structure, Value):
-        return change(structure.number)
-    if isinstance(structure, tuple) and hasattr(structure, "_fields"):
-        return type(structure)(*(fill(part, change) for part in structure))
-    if isinstance(structure, (list, tuple)):
-        return type(structure)(fill(part, change) for part in structure)
-    if isinstance(structure, Mapping):
-        return {key: fill(part, change) for key, part in structure.items()}
-    if isinstance(structure, slice):
-        return slice(*(fill(part, change) for part in (structure.start, structure.stop, structure.step)))
-    return structure
+    return map_structure(structure, lambda part: change(part.number) if type(part) is Value else part)
 
 
 class GraphError(ValueError):
