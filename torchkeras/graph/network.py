@@ -9,22 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torchkeras import generations
+from torchkeras import config, generations
 from torchkeras.graph import record as records
+from torchkeras.graph.ends import GraphEnds, Symbols
 from torchkeras.graph.plan import Plan
 from torchkeras.graph.summary import print_summary
-from torchkeras.layers.base import Layer, get_mask, has_mask, set_mask
+from torchkeras.layers.base import Layer, get_mask
 from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.naming import module_key, name_of, snake_case, unique_name
-from torchkeras.layers.nodes import Node, inbound_nodes, outbound_nodes
-from torchkeras.layers.raw_modules import stop_watching, watch_modules
+from torchkeras.layers.raw_modules import stop_watching
 from torchkeras.layers.raw_weights import holders, weights_of
-from torchkeras.layers.symbolic import KerasTensor, shape_of, symbolic_leaves
+from torchkeras.layers.symbolic import KerasTensor, symbolic_leaves
 from torchkeras.metrics import Metric
 from torchkeras.registry import nearest
+from torchkeras.shapes import as_shape
 
 
-class Network(Layer):
+class Network(GraphEnds):
     """A directed graph of layers, itself a layer; or, subclassed, a user's own `call`.
 
     Args:
@@ -123,14 +124,6 @@ class Network(Layer):
         users = [self._modules[step.key] for step in record.steps if number in step.inputs]
         return not users or not all(_takes_integers(module) for module in users)
 
-    def _graph(self) -> records.Record:
-        if self._record_ is None:
-            raise AttributeError(
-                f"Model '{self.name}' has no graph of layers yet: it was never built, or it is subclassed and computes in its own call(). "
-                "Give the first layer an input_shape, call it on data, or use the functional API."
-            )
-        return self._record_
-
     @property
     def is_graph_network(self) -> bool:
         """Whether the model is a graph of layers, not a user's own `call`."""
@@ -139,6 +132,36 @@ class Network(Layer):
     _is_graph_network = is_graph_network
 
     # -- running
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make all weights of a subclassed model for an input shape.
+
+        Args:
+            input_shape: Shape with the batch axis, `None` where unknown; a list or dict of shapes for several inputs.
+
+        Raises:
+            ValueError: no shape, or `call` cannot be run on inputs of it.
+        """
+        if self._record_ is not None:
+            return
+        if input_shape is None:
+            raise ValueError(f"Model '{self.name}' needs a shape to be built: give input_shape, with the batch axis first, or call it on data.")
+        several = isinstance(input_shape, list) and input_shape and isinstance(input_shape[0], (list, tuple))
+        dtype = config.float_dtype()
+        if isinstance(input_shape, Mapping):
+            inputs: Any = {name: KerasTensor.placeholder(as_shape(shape), dtype) for name, shape in input_shape.items()}
+        elif several:
+            inputs = [KerasTensor.placeholder(as_shape(shape), dtype) for shape in input_shape]
+        else:
+            inputs = KerasTensor.placeholder(as_shape(input_shape), dtype)
+        self._infer((inputs,), self.fill({}, None))
+        self.built = True
+
+    def build_now(self, input_shape: Any, device: torch.device | None = None) -> None:
+        """Before the first call: run a `build` that the user wrote; layers inside make their weights as they are called."""
+        if type(self).build is not Network.build:
+            super().build_now(input_shape, device)
+        self.built = True
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Run the graph.
@@ -233,6 +256,9 @@ class Network(Layer):
     # -- children
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in _TOLD_BY_COMPILE:  # a torch loss is no layer of the model, though it is a module
+            object.__setattr__(self, name, value)
+            return
         if isinstance(value, nn.Module):
             self.__dict__["_plan"] = None  # another layer may be called in another way
         super().__setattr__(name, value)
@@ -291,62 +317,6 @@ class Network(Layer):
 
     variables = weights
 
-    # -- ends of the graph
-
-    def _ends(self) -> tuple[Any, Any]:
-        record = self._graph()  # where it is made only now, the symbolic tensors are there, too
-        if not self._symbols:
-            self._symbols = Symbols(*_materialize(record, self._modules))
-        watch_modules(symbolic_leaves(self._symbols.outputs))
-        return self._symbols.inputs, self._symbols.outputs
-
-    @property
-    def inputs(self) -> list[KerasTensor]:
-        """The symbolic inputs."""
-        return symbolic_leaves(self._ends()[0])
-
-    @property
-    def outputs(self) -> list[KerasTensor]:
-        """The symbolic outputs."""
-        return symbolic_leaves(self._ends()[1])
-
-    @property
-    def input(self) -> Any:
-        """The symbolic input, or the list of them."""
-        return self.inputs[0] if len(self.inputs) == 1 else self.inputs
-
-    @property
-    def output(self) -> Any:
-        """The symbolic output, or the list of them."""
-        return self.outputs[0] if len(self.outputs) == 1 else self.outputs
-
-    @property
-    def input_shape(self) -> Any:
-        """Shape of the input, or the list of shapes."""
-        shapes = [self._graph().infos[number].shape for number in self._graph().inputs]
-        return shapes[0] if len(shapes) == 1 else shapes
-
-    @property
-    def output_shape(self) -> Any:
-        """Shape of the output, or the list of shapes."""
-        shapes = [self._graph().infos[number].shape for number in self._graph().output_numbers()]
-        return shapes[0] if len(shapes) == 1 else shapes
-
-    @property
-    def input_names(self) -> list[str]:
-        """Names of the input layers."""
-        return [name_of(self._modules[key]) for key in self._graph().input_keys]
-
-    @property
-    def output_names(self) -> list[str]:
-        """Names of the layers that make the outputs, numbered where one makes several."""
-        names: list[str] = []
-        for key in self._graph().output_keys:
-            name = name_of(self._modules[key])
-            number = sum(1 for known in names if known == name or (known.startswith(f"{name}_") and known[len(name) + 1 :].isdigit()))
-            names.append(f"{name}_{number}" if number and name in names else name)
-        return names
-
     @property
     def state_updates(self) -> list[Any]:
         """Always empty: layers change their state as they run."""
@@ -367,14 +337,6 @@ class Network(Layer):
             if getattr(layer, "stateful", False) and hasattr(layer, "reset_states"):
                 layer.reset_states()  # type: ignore[operator]
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        if self._record_ is None:
-            return super().compute_output_shape(input_shape)
-        several = isinstance(input_shape, list) and input_shape and isinstance(input_shape[0], (list, tuple))
-        shapes = input_shape if several else [input_shape]
-        made = [KerasTensor.placeholder(tuple(s), self._record_.infos[n].dtype) for s, n in zip(shapes, self._record_.inputs, strict=True)]
-        return shape_of(self._infer((made if several else made[0],), {}))
-
     def summary(self, line_length: int | None = None, positions: list[float] | None = None, print_fn: Callable[[str], Any] | None = None) -> None:
         """Print a table of the layers with their output shapes and numbers of parameters.
 
@@ -391,20 +353,7 @@ class Network(Layer):
         print_summary(self, line_length, positions, print_fn)
 
 
-class Symbols:
-    """The symbolic ends of a graph; copies and pickles start without them, and make them from the record when asked."""
-
-    def __init__(self, inputs: Any = None, outputs: Any = None) -> None:
-        self.inputs, self.outputs = inputs, outputs
-
-    def __bool__(self) -> bool:
-        return self.outputs is not None
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        return (Symbols, ())
-
-    def __deepcopy__(self, memo: Any) -> Symbols:
-        return Symbols()
+_TOLD_BY_COMPILE = {"loss", "_compile_arguments"}
 
 
 def _adds_by_itself(layer: Layer) -> bool:
@@ -423,23 +372,3 @@ def _input_layer_of(tensor: KerasTensor) -> InputLayer:
     layer = InputLayer(batch_input_shape=tuple(tensor.shape), dtype=tensor.dtype)
     layer.supports_masking = True
     return layer
-
-
-def _materialize(record: records.Record, modules: Mapping[str, Any]) -> tuple[Any, Any]:
-    """New symbolic tensors and nodes for a record, after a copy or a pickle."""
-    made = [KerasTensor.placeholder(info.shape, info.dtype, info.label) for info in record.infos]
-    for info, tensor in zip(record.infos, made, strict=True):
-        if info.masked:
-            tensor.keras_mask = KerasTensor.placeholder(info.shape[:2], torch.bool)
-    for key, number in zip(record.input_keys, record.inputs, strict=True):
-        inbound_nodes(modules[key]).clear()
-        outbound_nodes(modules[key]).clear()
-        Node(modules[key], (), {}, made[number])
-    for step in record.steps:
-        args, kwargs, structure = (records.fill(part, made.__getitem__) for part in (step.args, step.kwargs, step.structure))
-        Node(modules[step.key], args, kwargs, structure)
-    inputs = [made[number] for number in record.inputs]
-    return inputs, records.fill(record.outputs, made.__getitem__)
-
-
-__all__ = ["Network", "has_mask", "set_mask"]

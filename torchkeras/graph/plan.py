@@ -177,6 +177,3 @@ def store(values: list[Any], structure: Any, result: Any) -> None:
     elif isinstance(structure, Mapping):
         for name, place in structure.items():
             store(values, place, result[name] if isinstance(result, Mapping) else result)
-
-
-__all__ = ["Plan", "store"]

@@ -30,7 +30,9 @@ class Model(Saves, Keras1Calls):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         first = args[0] if args else kwargs.get("inputs")
-        if cls is Model and isinstance(first, nn.Module) and not isinstance(first, type):
+        if isinstance(first, type) and issubclass(first, nn.Module):
+            raise TypeError(f"Model(module) takes an nn.Module, but got the class {first.__name__}: write Model({first.__name__}(...)).")
+        if cls is Model and isinstance(first, nn.Module):
             return super().__new__(_wrapper[0])
         model = super().__new__(cls)
         model.__dict__["_release"] = generations.keras_version()  # files have its form, also where another is chosen later

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from torchkeras import generations
-from torchkeras.graph.network import Network, Symbols
+from torchkeras.graph.ends import Symbols
+from torchkeras.graph.network import Network
 from torchkeras.graph.record import Record
-from torchkeras.layers.base import Layer, layer_registry
+from torchkeras.layers.base import layer_registry
 from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.keras1 import Merge
 from torchkeras.layers.naming import module_key, name_of, snake_case, unique_name
-from torchkeras.layers.nodes import Node
 from torchkeras.layers.raw_modules import stop_watching, watch_modules
 from torchkeras.layers.serialization import deserialize, serialize
 from torchkeras.layers.symbolic import KerasTensor, shape_of, symbolic_leaves
@@ -317,6 +317,3 @@ def _own_input_dtype(layer: nn.Module) -> Any:
     if isinstance(layer, Network) and layer._record_ is not None:
         return layer._record_.infos[layer._record_.inputs[0]].dtype
     return None
-
-
-__all__ = ["Layer", "Node", "Sequential"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from torchkeras.layers.naming import snake_case, unique_name
 from torchkeras.models.model import Model, _wrapper
 
 
@@ -13,16 +14,18 @@ class WrappedModel(Model):
     """An nn.Module with `compile / fit / evaluate / predict`; `Model(module)` makes one.
 
     Args:
-        module: The module; it is kept as it is, under `module`. Several inputs are passed to it as positional arguments.
+        module: The module; it is kept as it is, under `module`. Several inputs are passed to it as positional arguments, a dict of them as
+            keyword arguments.
         name: Unique name; `None`: made from the module's class.
     """
 
     def __init__(self, module: nn.Module, name: str | None = None, **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name or unique_name(snake_case(type(module).__name__)), **kwargs)
         self.module = module
         module.train(self.training)
 
     def call(self, inputs: Any) -> Any:  # type: ignore[override]
+        """Run the module."""
         if isinstance(inputs, (list, tuple)):
             return self.module(*inputs)
         if isinstance(inputs, dict):

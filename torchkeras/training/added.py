@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from torchkeras.graph.network import Network, Symbols
+from torchkeras.graph.ends import Symbols
+from torchkeras.graph.network import Network
 from torchkeras.layers.base import Layer, layer_registry
 from torchkeras.layers.symbolic import KerasTensor, symbolic_leaves
 
