@@ -99,6 +99,9 @@ class GraphEnds(Layer):
             names.append(f"{name}_{number}" if number and name in names else name)
         return names
 
+    def _declares_shape(self) -> bool:
+        return type(self).compute_output_shape is not GraphEnds.compute_output_shape
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         if self._record_ is None:
             return super().compute_output_shape(input_shape)

@@ -302,11 +302,15 @@ class Layer(History, LossCollector, KerasBorder):
             set_mask(structure, run_trials(self.compute_mask, (inputs, masks), {}))
         return structure
 
+    def _declares_shape(self) -> bool:
+        """Whether the class has a `compute_output_shape` of its own, for where its code cannot be run on meta tensors."""
+        return type(self).compute_output_shape is not Layer.compute_output_shape
+
     def _infer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
             return run_trials(self._trial_call, args, kwargs)
         except Exception as error:
-            if type(self).compute_output_shape is not Layer.compute_output_shape:
+            if self._declares_shape():
                 shape = self.compute_output_shape(shape_of(args[0]))
                 if shape is not None:
                     several = isinstance(shape, list) and shape and isinstance(shape[0], (list, tuple))
