@@ -13,13 +13,14 @@ from torchkeras import config, generations
 from torchkeras.graph import record as records
 from torchkeras.graph.ends import GraphEnds, Symbols
 from torchkeras.graph.plan import Plan
+from torchkeras.graph.state_names import fit_names
 from torchkeras.graph.summary import print_summary
 from torchkeras.layers.base import Layer, get_mask
 from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.naming import module_key, name_of, snake_case, unique_name
 from torchkeras.layers.raw_modules import stop_watching
 from torchkeras.layers.raw_weights import holders, weights_of
-from torchkeras.layers.symbolic import KerasTensor, symbolic_leaves
+from torchkeras.layers.symbolic import KerasTensor, run_trial, symbolic_leaves
 from torchkeras.metrics import Metric
 from torchkeras.registry import nearest
 from torchkeras.shapes import as_shape
@@ -195,11 +196,15 @@ class Network(GraphEnds):
 
     def prepare(self, inputs: Any) -> None:
         super().prepare(inputs)
+        if self._record_ is None and not all(layer.built for layer in self.sublayers()):
+            run_trial(self._trial_call, (inputs,), self.fill({}, None), 0)  # layers inside make their weights
         if self._record_ is not None and self._plan is None:
             self._plan = Plan(self._record_, self._modules)
 
     def _is_prepared(self) -> bool:
-        return super()._is_prepared() and (self._record_ is None or self._plan is not None)
+        if self._record_ is None:
+            return super()._is_prepared() and all(layer.built for layer in self.sublayers())
+        return super()._is_prepared() and self._plan is not None
 
     def _flat_inputs(self, inputs: Any) -> list[Tensor]:
         record = self._graph()
@@ -254,6 +259,11 @@ class Network(GraphEnds):
             cls.hangs_masks = False
 
     # -- children
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:  # type: ignore[override]
+        if self._record_ is not None or self._modules:
+            fit_names(state_dict, prefix, self._modules)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _TOLD_BY_COMPILE:  # a torch loss is no layer of the model, though it is a module

@@ -12,8 +12,8 @@ from typing import Any
 
 from torchkeras.layers.naming import name_of
 from torchkeras.layers.raw_modules import record_call, unchanged
-from torchkeras.layers.symbolic import KerasTensor, map_leaves, paired, run_trial, symbolic_leaves
-from torchkeras.layers.under_way import late, raw_call
+from torchkeras.layers.symbolic import KerasTensor, map_leaves, paired, raw_call, run_trial, symbolic_leaves
+from torchkeras.layers.under_way import late
 
 
 class LateCall:

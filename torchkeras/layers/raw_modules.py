@@ -17,8 +17,8 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from torchkeras.layers.naming import name_of
 from torchkeras.layers.nodes import Node
-from torchkeras.layers.symbolic import KerasTensor, in_trial, real_tensors, run_trial, run_trials, shapes_text, symbolic_leaves
-from torchkeras.layers.under_way import is_layer, late, raw_call
+from torchkeras.layers.symbolic import KerasTensor, in_trial, raw_call, real_tensors, run_trial, run_trials, shapes_text, symbolic_leaves
+from torchkeras.layers.under_way import is_layer, late
 
 _torch_call = nn.Module.__call__
 _open: dict[int, weakref.ref[KerasTensor]] = {}  # symbolic tensors that no model has taken up yet

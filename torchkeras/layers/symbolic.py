@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from torchkeras.layers.naming import name_of
-from torchkeras.layers.under_way import raw_call
+from torchkeras.layers.under_way import raw_calls
 from torchkeras.shapes import merge_unknown
 
 # sizes that unknown dimensions have in the two trials; large enough for the pools and valid convolutions of deep image nets
@@ -314,6 +315,15 @@ def symbolic_leaves(structure: Any) -> list[KerasTensor]:
     if isinstance(structure, slice):
         return symbolic_leaves((structure.start, structure.stop, structure.step))
     return []
+
+
+def raw_call() -> FrameType | None:
+    """The frame of the outermost call of a raw nn.Module on symbolic tensors that is under way in this thread, or `None`."""
+    found = None
+    for frame in raw_calls():
+        if symbolic_leaves((frame.f_locals["args"], frame.f_locals["kwargs"])):
+            found = frame
+    return found
 
 
 def map_structure(structure: Any, change: Callable[[Any], Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -17,15 +18,13 @@ def is_layer(module: nn.Module) -> bool:
     return "_weight_specs" in module.__dict__
 
 
-def raw_call() -> FrameType | None:
-    """The frame of the outermost call of a raw nn.Module that is under way in this thread, or `None`."""
-    found = None
+def raw_calls() -> Iterator[FrameType]:
+    """The frames of calls of raw nn.Modules that are under way in this thread, innermost first."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code is _CALL_CODE and not is_layer(frame.f_locals["self"]):
-            found = frame
+            yield frame
         frame = frame.f_back
-    return found
 
 
 class LateCall(threading.local):

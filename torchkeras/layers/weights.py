@@ -324,8 +324,11 @@ class Weighted(nn.Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._tracks_containers and type(value) in (list, dict, tuple) and "_modules" in self.__dict__:
-            object.__setattr__(self, name, track(self, name, value))
-            return
+            value = track(self, name, value)
+            if not isinstance(value, nn.Module):
+                self._modules.pop(name, None)
+                object.__setattr__(self, name, value)
+                return
         # `self.W = self.add_weight("kernel", ...)`: the weight moves to the name that the user gave it
         specs = self.__dict__.get("_weight_specs")
         if specs and isinstance(value, Tensor):
