@@ -153,7 +153,7 @@ class Compiled:
                 parts.append(None)
                 continue
             part = objective(true, pred, sample, mask_of(true, pred))
-            parts.append(part)
+            parts.append(part.detach())  # the logs need no graph, and copies of the model could not have it
             part = part if factor == 1.0 else part * factor
             total = part if total is None else total + part
         self.parts = parts
