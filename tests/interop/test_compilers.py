@@ -37,7 +37,7 @@ def test_torch_export_with_a_batch_of_any_size(model):
     program = torch.export.export(model, (X,), dynamic_shapes=({0: batch},))
     for size in (2, 5, 8):
         torch.testing.assert_close(program.module()(X[:size]), model(X[:size]))
-    assert {name for name in program.state_dict} == set(model.state_dict())
+    assert set(program.state_dict) == set(model.state_dict())
 
 
 def test_onnx_export(model):

@@ -34,7 +34,7 @@ def test_state_dict_that_does_not_fit_is_refused(model, kind):
     lost = next(iter(state))
     with pytest.raises(RuntimeError, match="Missing key"):
         model.load_state_dict({key: value for key, value in state.items() if key != lost})
-    with pytest.raises(RuntimeError, match='Unexpected key.*"odd.weight"'):
+    with pytest.raises(RuntimeError, match=r'Unexpected key.*"odd\.weight"'):
         model.load_state_dict({**state, "odd.weight": torch.zeros(1)})
     with pytest.raises(RuntimeError, match="size mismatch"):
         model.load_state_dict({**state, lost: torch.zeros(1)})
@@ -120,5 +120,5 @@ def test_names_that_a_user_gave_are_not_guessed():
 
     first = Sequential([Dense(2, input_shape=(3,), name="head_1")])
     second = Sequential([Dense(2, input_shape=(3,), name="head_2")])
-    with pytest.raises(RuntimeError, match='Missing key.*"head_2.weight"'):
+    with pytest.raises(RuntimeError, match=r'Missing key.*"head_2\.weight"'):
         second.load_state_dict(first.state_dict())

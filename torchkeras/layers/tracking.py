@@ -59,7 +59,7 @@ class LayerDict(nn.ModuleDict):
 
     def get(self, key: str, default: Any = None) -> Any:
         """The module of a key, or a default."""
-        return self[key] if key in self else default
+        return self._modules.get(key, default)
 
     def setdefault(self, key: str, default: nn.Module) -> nn.Module:
         """The module of a key, which is put in where it is not there."""
