@@ -476,6 +476,15 @@ def test_the_generator_methods_are_the_older_names():
 # -- Ctrl-C
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler, which a process that was started in the background lacks."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_waits_for_the_end_of_a_step():
     done = []
 
@@ -489,6 +498,7 @@ def test_ctrl_c_waits_for_the_end_of_a_step():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_does_not_wait():
     def step(engine: Any, batch: Any) -> None:
         signal.raise_signal(signal.SIGINT)

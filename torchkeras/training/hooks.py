@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -117,6 +118,19 @@ class CallbackList:
         """Have all callbacks close their files: the run is over, well or not."""
         for callback in self.callbacks:
             getattr(callback, "close", bool)()
+
+    @contextlib.contextmanager
+    def bound(self, engine: Engine, compiled: Compiled | None, prefix: str, batches: Any) -> Iterator[None]:
+        """Inside, the batch hooks run at an engine's events; an error closes the callbacks' files. See `bind`."""
+        handles = bind(engine, self, compiled, prefix, batches)
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def state_dict(self) -> list[dict[str, Any]]:
         """What the callbacks have to remember, in their order, with the names of their classes."""

@@ -199,18 +199,14 @@ def run_test(model: Compiling, compiled: Compiled, batches: Batches, hooks: Call
     engine = model.evaluator
     model.reset_metrics()
     model._engines.steps["test"] = model._test_step()
-    handles = bind(engine, hooks, compiled, "test", batches)
-    hooks.call("on_test_begin", {})
-    model.train(False)
-    try:
+    with hooks.bound(engine, compiled, "test", batches):
+        hooks.call("on_test_begin", {})
+        model.train(False)
         with together(), torch.no_grad():
             _run_once(engine, batches, steps, "evaluation")
-    finally:
-        for handle in handles:
-            handle.remove()
-    batches.epoch_ended()
-    logs = read_values(compiled)
-    hooks.call("on_test_end", logs)
+        batches.epoch_ended()
+        logs = read_values(compiled)
+        hooks.call("on_test_end", logs)
     return logs
 
 
@@ -219,18 +215,14 @@ def run_predict(model: Compiling, batches: Batches, hooks: CallbackList, steps: 
     engine = model.predictor
     outputs = batches.outputs() or Outputs()
     model._engines.steps["predict"] = model._predict_step(outputs.append)
-    handles = bind(engine, hooks, None, "predict", batches)
-    hooks.call("on_predict_begin", {})
-    model.train(False)
-    try:
+    with hooks.bound(engine, None, "predict", batches):
+        hooks.call("on_predict_begin", {})
+        model.train(False)
         with together(), torch.inference_mode():
             _run_once(engine, batches, steps, "prediction")
             found = outputs.joined()
-    finally:
-        for handle in handles:
-            handle.remove()
-    batches.epoch_ended()
-    hooks.call("on_predict_end", {})
+        batches.epoch_ended()
+        hooks.call("on_predict_end", {})
     return found
 
 
