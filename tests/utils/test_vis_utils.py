@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -53,6 +56,17 @@ def test_nested_models_are_expanded_at_each_call(model):
     assert edges["joined"] == ["inner/last", "inner_1/last", "one"]
 
 
+@pytest.fixture
+def no_pydot(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydot", None)
+
+
+@pytest.fixture
+def no_graphviz(monkeypatch):
+    monkeypatch.setattr(vis_utils.shutil, "which", lambda name: None)
+
+
+@pytest.mark.usefixtures("no_pydot")
 def test_dot_has_nodes_edges_shapes_and_frames(model):
     text = model_to_dot(model, show_shapes=True, expand_nested=True, rankdir="LR", dpi=50).to_string()
     assert "rankdir=LR, dpi=50" in text
@@ -64,11 +78,24 @@ def test_dot_has_nodes_edges_shapes_and_frames(model):
     assert '[label="Concatenate"]' in model_to_dot(model, show_layer_names=False).to_string()
 
 
+def test_pydot_gets_the_same_graph(model):
+    pydot = pytest.importorskip("pydot")
+    graph = model_to_dot(model, show_shapes=True, expand_nested=True)
+    assert isinstance(graph, pydot.Dot)
+    assert {one.get_name().strip('"') for one in graph.get_subgraphs()} == {"cluster_inner", "cluster_inner_1"}
+    edges = [*graph.get_edges(), *(edge for one in graph.get_subgraphs() for edge in one.get_edges())]
+    assert len(edges) == sum(len(box.inputs) for box in boxes_of(model, expand_nested=True))
+    cluster = model_to_dot(model, subgraph=True)
+    assert isinstance(cluster, pydot.Subgraph) and cluster.get_name() == '"cluster_both"'
+
+
+@pytest.mark.usefixtures("no_pydot")
 def test_dot_source_is_written(model, tmp_path):
     plot_model(model, tmp_path / "model.dot")
     assert (tmp_path / "model.dot").read_text() == model_to_dot(model).to_string()
 
 
+@pytest.mark.usefixtures("no_graphviz")
 def test_svg_has_a_card_for_each_call(model, tmp_path):
     plot_model(model, tmp_path / "model.svg", show_shapes=True)
     root = ElementTree.parse(tmp_path / "model.svg").getroot()
@@ -78,6 +105,7 @@ def test_svg_has_a_card_for_each_call(model, tmp_path):
     assert len(list(root.iter(f"{SVG}polyline"))) == 9
 
 
+@pytest.mark.usefixtures("no_graphviz")
 @pytest.mark.parametrize("rankdir", ["TB", "BT", "LR", "RL"])
 def test_png_is_a_picture_of_its_size(model, tmp_path, rankdir):
     plot_model(model, tmp_path / "model.png", rankdir=rankdir, dpi=192)
@@ -108,6 +136,28 @@ def test_no_cards_overlap_and_edges_lead_onwards(links, rankdir):
     assert len(picture.edges) == sum(len(card.inputs) for card in cards)
 
 
+def test_graphviz_draws_where_it_is_installed(model, tmp_path, monkeypatch):
+    asked = []
+
+    def run(command, input, **options):
+        asked.append((command, input.decode()))
+        return subprocess.CompletedProcess(command, 0, b"PICTURE", b"")
+
+    monkeypatch.setattr(vis_utils.shutil, "which", lambda name: f"/somewhere/{name}")
+    monkeypatch.setattr(vis_utils.subprocess, "run", run)
+    plot_model(model, tmp_path / "model.svg", show_shapes=True)
+    assert (tmp_path / "model.svg").read_text() == "PICTURE"
+    [(command, text)] = asked
+    assert command == ["dot", "-Tsvg"] and text.startswith("digraph")
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+def test_genuine_graphviz_takes_the_source(model, tmp_path):
+    plot_model(model, tmp_path / "model.png", show_shapes=True, expand_nested=True)
+    assert min(np.asarray(Image.open(tmp_path / "model.png")).shape[:2]) > 100
+
+
+@pytest.mark.usefixtures("no_graphviz", "no_pydot")
 def test_graphviz_is_told_of_where_it_is_needed(model, tmp_path):
     with pytest.raises(RuntimeError, match="Graphviz's program 'dot' is not installed"):
         vis_utils.DotText(model_to_dot(model).to_string()).write(tmp_path / "x.png", format="png")

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,7 +73,7 @@ def model_to_dot(
     dpi: int = 96,
     subgraph: bool = False,
 ) -> Any:
-    """A model's graph in the DOT language: a `pydot.Dot` where pydot is installed, else a `DotText`.
+    """A model's graph in the DOT language: a `pydot.Dot` (a `pydot.Subgraph` for `subgraph`) where pydot is installed, else a `DotText`.
 
     Args:
         model: A Sequential or functional model.
@@ -93,7 +94,10 @@ def model_to_dot(
         import pydot
     except ImportError:
         return DotText(text)
-    return pydot.graph_from_dot_data(text)[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # pydot's use of its parser
+        graph = pydot.graph_from_dot_data(f"digraph {{ {text} }}" if subgraph else text)[0]
+    return graph.get_subgraphs()[0] if subgraph else graph
 
 
 def plot_model(
