@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torchkeras.optimizers.record import Record
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=128)  # rates come again at each step; powers of the step count do not, and are not worth keeping
 def single(value: float) -> float:
     """`value` rounded to float32, the type in which Keras keeps hyper-parameters."""
     return ctypes.c_float(value).value
