@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import graph, guard, imports, layers, sequences, sequences_fit, training, weighted
+from benchmarks import callbacks, graph, guard, imports, layers, sequences, sequences_fit, training, weighted
 
 COMMANDS = {
+    "callbacks": callbacks.main,
     "graph": graph.main,
     "guard": guard.main,
     "imports": imports.main,
