@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import nn
 
 from torchkeras.layers import BatchNormalization, Conv2D, Dense, Dropout, Flatten, GlobalAveragePooling2D, Input
 from torchkeras.models import Model, Sequential
@@ -41,7 +42,32 @@ class Subclassed(Model):
         return self.heads[0](h) + self.heads[1](h)
 
 
-KINDS = {"Sequential": sequential, "Sequential without input_shape": unbuilt, "functional": functional, "subclassed": Subclassed}
+class Plain(nn.Module):
+    """A module that knows nothing of Keras; images have their channels last, as the others' have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.drop = nn.Dropout(0.5)
+        self.out = nn.Linear(64, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.norm(self.conv(x.permute(0, 3, 1, 2)).relu())
+        return self.out(self.drop(h.flatten(1)))
+
+
+def wrapped() -> Model:
+    return Model(Plain())
+
+
+KINDS = {
+    "Sequential": sequential,
+    "Sequential without input_shape": unbuilt,
+    "functional": functional,
+    "subclassed": Subclassed,
+    "wrapped": wrapped,
+}
 
 
 def trained(kind: str) -> Model:
@@ -52,6 +78,6 @@ def trained(kind: str) -> Model:
     return model
 
 
-def last_dense(model: Model) -> Dense:
-    """A Dense layer near the end."""
-    return [module for module in model.modules() if isinstance(module, Dense)][-1]
+def last_dense(model: Model) -> Dense | nn.Linear:
+    """A Dense layer near the end, in a wrapped module its Linear."""
+    return [module for module in model.modules() if isinstance(module, (Dense, nn.Linear))][-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 import torch
 
 from tests.interop.kinds import KINDS, X, Y
+from tests.interop.rows import row
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +19,7 @@ def _fresh_compiler():
     torch._dynamo.reset()
 
 
+@row("`torch.compile(fullgraph=True)`, before the first call and after training", case="-after training")
 @pytest.mark.parametrize("before", [True, False], ids=["before the first call", "after training"])
 def test_torch_compile_in_one_graph(kind, before, request):
     model = KINDS[kind]() if before else request.getfixturevalue("model")
@@ -32,6 +33,7 @@ def test_torch_compile_in_one_graph(kind, before, request):
     torch.testing.assert_close(compiled.eval()(X), model(X))
 
 
+@row("`torch.export.export` with a batch of any size")
 def test_torch_export_with_a_batch_of_any_size(model):
     batch = torch.export.Dim("batch", min=2, max=1024)
     program = torch.export.export(model, (X,), dynamic_shapes=({0: batch},))
@@ -40,6 +42,7 @@ def test_torch_export_with_a_batch_of_any_size(model):
     assert set(program.state_dict) == set(model.state_dict())
 
 
+@row("`torch.onnx.export(dynamo=True)`, run by ONNX itself (extra `onnx`)")
 def test_onnx_export(model):
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
@@ -54,17 +57,9 @@ def test_onnx_export(model):
     np.testing.assert_allclose(got, model(X).detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
+@row("`torch.jit.trace`")
 def test_jit_trace(model):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(model, X)
     torch.testing.assert_close(traced(X[:3]), model(X[:3]))
-
-
-def test_fx_traces_the_plain_module(model, kind):
-    if kind == "subclassed":
-        with pytest.raises(torch.fx.proxy.TraceError if sys.version_info else Exception):
-            torch.fx.symbolic_trace(model)
-        return
-    plain = model.to_torch()
-    torch.testing.assert_close(torch.fx.symbolic_trace(plain)(X), model(X))

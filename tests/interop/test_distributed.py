@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 
-import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
 
 from tests.interop.kinds import KINDS, X, Y
+from tests.interop.rows import row
 
 WORLD = 2
 
@@ -55,8 +55,17 @@ def work(rank: int, store: str, kind: str, wrap: str, start: dict, expected: dic
         dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("wrap", ["ddp", "fsdp"])
-def test_wrapped_models_get_the_gradients_of_one_process(kind, wrap):
+def spawn(kind: str, wrap: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         arguments = (os.path.join(folder, "store"), kind, wrap, *reference(kind))
         torch.multiprocessing.spawn(work, arguments, nprocs=WORLD)
+
+
+@row("`DistributedDataParallel`: the gradients of one process")
+def test_ddp(kind):
+    spawn(kind, "ddp")
+
+
+@row("FSDP2 `fully_shard`, layer by layer: the gradients of one process")
+def test_fully_shard(kind):
+    spawn(kind, "fsdp")

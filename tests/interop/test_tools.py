@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
 from tests.interop.kinds import X, Y, last_dense
+from tests.interop.rows import row
 
 
 def fit(model) -> None:
@@ -20,6 +21,7 @@ def fit(model) -> None:
     model.fit(X.numpy(), Y.numpy(), batch_size=4, verbose=0)
 
 
+@row("`torch.func`: `functional_call`, `grad`, `vmap`, `jacrev`")
 def test_torch_func(model):
     parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
 
@@ -41,6 +43,7 @@ def test_torch_func(model):
     assert (run(zeros, X) == 0).all()
 
 
+@row("forward, forward-pre and full backward hooks, in `fit` too")
 @pytest.mark.filterwarnings("ignore:Full backward hook is firing when gradients are computed:UserWarning")
 def test_hooks(model):
     seen = []
@@ -65,8 +68,9 @@ def test_hooks(model):
     assert seen == []
 
 
+@row("`parametrizations.weight_norm`, `.spectral_norm`, `.orthogonal`", case="-weight_norm")
 @pytest.mark.parametrize("parametrization", [parametrizations.weight_norm, parametrizations.spectral_norm, parametrizations.orthogonal])
-def test_parametrizations(model, parametrization):
+def test_parametrizations(model, kind, parametrization):
     dense = last_dense(model)
     parametrization(dense)
     before = dense.weight.detach().clone()
@@ -78,9 +82,11 @@ def test_parametrizations(model, parametrization):
     expected = model(X)
     parametrize.remove_parametrizations(dense, "weight")
     torch.testing.assert_close(model(X), expected)
-    assert [weight.name.rpartition("/")[2] for weight in dense.weights] == ["kernel:0", "bias:0"]
+    last = {weight.name.rpartition("/")[2] for weight in model.trainable_weights[-2:]}
+    assert last == {"weight:0" if kind == "wrapped" else "kernel:0", "bias:0"}
 
 
+@row("`nn.utils.prune`")
 def test_pruning(model):
     dense = last_dense(model)
     prune.l1_unstructured(dense, "weight", 0.5)
@@ -92,6 +98,7 @@ def test_pruning(model):
     assert (dense.weight == 0).sum() < dense.weight.numel() // 2
 
 
+@row("a loop of one's own with `torch.optim` and `clip_grad_norm_`")
 def test_a_hand_written_step_with_clipped_gradients(model):
     optimizer = torch.optim.SGD(model.parameters(), 1.0)
     model.train()
@@ -105,6 +112,7 @@ def test_a_hand_written_step_with_clipped_gradients(model):
     assert moved == pytest.approx(1e-3, rel=1e-2)
 
 
+@row("`torch.utils.checkpoint`, `torch.autocast`, `AveragedModel`")
 def test_checkpointed_activations_autocast_and_averages(model):
     model.train()
     checkpoint(model, X, use_reentrant=False).sum().backward()
@@ -116,6 +124,7 @@ def test_checkpointed_activations_autocast_and_averages(model):
     torch.testing.assert_close(average(X), model(X))
 
 
+@row("freezing by `requires_grad_(False)`")
 def test_freezing_by_requires_grad(model):
     dense = last_dense(model)
     dense.requires_grad_(False)
@@ -127,21 +136,8 @@ def test_freezing_by_requires_grad(model):
     assert torch.equal(dense.weight, before)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
-def test_dynamic_quantization_takes_the_plain_module(model, kind):
-    """torch.ao replaces nn.Linear by its class; a Dense is none, so it stays, and the plain module has what torch.ao looks for."""
-    same = torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
-    torch.testing.assert_close(same(X), model(X))
-    if kind == "subclassed":
-        return
-    if torch.backends.quantized.engine == "none":
-        pytest.skip("this build of torch has no quantized kernels")
-    quantized = torch.ao.quantization.quantize_dynamic(model.to_torch(), {nn.Linear}, dtype=torch.qint8)
-    assert any(isinstance(module, torch.ao.nn.quantized.dynamic.Linear) for module in quantized.modules())
-    torch.testing.assert_close(quantized(X), model(X), rtol=0.1, atol=0.05)
-
-
-def test_layers_live_in_modules_of_torch(model):
+@row("as a part of `nn.ModuleList` and of any nn.Module")
+def test_a_model_lives_in_modules_of_torch(model):
     class Around(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -276,3 +276,24 @@ def test_a_weight_without_a_way_back_cannot_be_set():
     layer.__dict__["weight"] = layer._parameters.pop("weight") * 2
     with pytest.raises(RuntimeError, match="Weight 'kernel' of layer 'dense' is computed from other tensors: set those"):
         layer.set_weights([np.ones((3, 2)), np.zeros(2)])
+
+
+def test_parametrized_raw_modules_have_their_weights_and_train():
+    linear = nn.Linear(3, 2)
+    model = Sequential([Input((3,)).keras_history[0], linear])
+    plain = model.get_weights()
+    parametrizations.weight_norm(linear)
+    assert [weight.shape for weight in model.get_weights()] == [(2, 3), (2,)]
+    np.testing.assert_allclose(model.get_weights()[0], plain[0], rtol=1e-6)
+    model.compile("sgd", "mse")
+    model.fit(X, Y + 1, verbose=0)
+    assert (model.get_weights()[0] != plain[0]).any()
+    model.set_weights(plain)
+    np.testing.assert_allclose(linear.weight.detach(), plain[0], rtol=1e-5)
+    assert model.count_params() == 8
+    model.trainable = False
+    assert model.trainable_weights == []
+    model.compile("sgd", "mse")
+    before = [parameter.detach().clone() for parameter in linear.parameters()]
+    model.fit(X, Y, verbose=0)
+    assert all(torch.equal(old, new) for old, new in zip(before, linear.parameters(), strict=True))

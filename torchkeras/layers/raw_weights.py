@@ -35,7 +35,7 @@ class RawPart:
     def own_weights(self, *, trainable: bool) -> list[KerasWeight]:
         """Views of the parameters (trained ones: those that require gradients, unless the whole is frozen), or of the rest."""
         module, frozen = self.module, not self._trainable
-        parameters = dict(module.named_parameters(recurse=False))
+        parameters = {**{name: getattr(module, name) for name in self._parametrized()}, **dict(module.named_parameters(recurse=False))}
         trained = {name: tensor for name, tensor in parameters.items() if tensor.requires_grad or frozen}
         if trainable:
             found: Mapping[str, Tensor] = trained
@@ -44,11 +44,22 @@ class RawPart:
             found = {**{name: tensor for name, tensor in parameters.items() if name not in trained}, **buffers}
         return [KerasWeight.of(self, WeightSpec(name, name, as_is, tuple(tensor.shape), trainable, path=name)) for name, tensor in found.items()]
 
+    def hidden_parameters(self) -> list[nn.Parameter]:
+        """The parameters that parametrizations compute a weight from."""
+        return [parameter for part in self._parametrized().values() for parameter in part.parameters()]
+
+    def _parametrized(self) -> dict[str, nn.Module]:
+        lists = self.module._modules.get("parametrizations") if parametrize.is_parametrized(self.module) else None
+        return {} if lists is None else dict(lists.named_children())
+
     def _stored(self, spec: WeightSpec) -> Tensor:
         return getattr(self.module, spec.attribute)
 
     def _computes(self, spec: WeightSpec) -> bool:
-        return False
+        return spec.attribute in self._parametrized()
+
+    def _set_computed(self, spec: WeightSpec, value: Tensor) -> None:
+        setattr(self.module, spec.attribute, value.to(self._stored(spec).device))  # torch knows the way back
 
 
 def holders(module: nn.Module, scope: str) -> Iterator[Weighted | RawPart]:
@@ -61,7 +72,7 @@ def holders(module: nn.Module, scope: str) -> Iterator[Weighted | RawPart]:
     for place, part in module.named_modules():
         if isinstance(part, Weighted):
             yield part
-        elif (part._parameters or part._buffers) and not isinstance(part, parametrize.ParametrizationList):
+        elif (part._parameters or part._buffers or parametrize.is_parametrized(part)) and not isinstance(part, parametrize.ParametrizationList):
             yield RawPart(part, "/".join([scope, *place.split(".")] if place else [scope]))
 
 

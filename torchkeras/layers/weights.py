@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 
 from torchkeras import config, constraints, initializers, regularizers
 from torchkeras.layers.layouts import Layout, as_is
+from torchkeras.layers.room import take
 from torchkeras.layers.symbolic import real_tensors
 from torchkeras.layers.tracking import track
 
@@ -52,7 +53,7 @@ class KerasWeight(torch.Tensor):
     def identity(self) -> Any:
         """Equal for two views of one weight."""
         computed = self.owner._computes(self.spec)
-        return (id(self.owner), self.spec.attribute) if computed else id(self.parameter)
+        return (self.owner, self.spec.attribute) if computed else id(self.parameter)
 
     @property
     def trainable(self) -> bool:
@@ -198,6 +199,7 @@ class Weighted(nn.Module):
         torch_dtype = config.FLOAT_TYPES.get(dtype, dtype) if dtype is not None else self._weight_dtype()
         if isinstance(torch_dtype, str):
             torch_dtype = getattr(torch, torch_dtype)
+        take(spec.shape, f"Weight '{spec.name}' of layer '{self.name}'")
         if initializer is None:
             initializer = "glorot_uniform" if torch_dtype.is_floating_point else "zeros"
         with real_tensors(), torch.inference_mode(False), torch.no_grad():

@@ -118,7 +118,7 @@ class Trainable:
 def trained_parameters(model: Any) -> list[nn.Parameter]:
     """The parameters that are to be trained, in the order of Keras' weights."""
     found = {id(view.parameter): view.parameter for view in model.trainable_weights if isinstance(view.parameter, nn.Parameter)}
-    for layer in model.sublayers() if model.trainable else ():
-        hidden = layer.hidden_parameters() if layer.trainable else []
+    for holder in [model, *model._weighted_layers()] if model.trainable else ():
+        hidden = holder.hidden_parameters() if holder._trainable else []
         found.update({id(parameter): parameter for parameter in hidden if parameter.requires_grad})
     return list(found.values())
