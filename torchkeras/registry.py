@@ -104,6 +104,15 @@ def custom_object_scope(*args: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 CustomObjectScope = custom_object_scope
 
 
+def above(room: str, name: str) -> Callable[..., Any]:
+    """A function of a room further up, imported when it is first called: the layers' way to the gate for configs, which knows them."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return getattr(importlib.import_module(room), name)(*args, **kwargs)
+
+    return call
+
+
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
     """Decorator: make a class or function known as `package>name` in configs and files.
 

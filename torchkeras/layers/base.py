@@ -14,7 +14,7 @@ from typing_extensions import Self
 from torchkeras import config, generations, regularizers
 from torchkeras.layers.border import KerasBorder
 from torchkeras.layers.casting import to_tensors
-from torchkeras.layers.config import base_config, signature_config
+from torchkeras.layers.config import admitted, base_config, signature_config
 from torchkeras.layers.history import History
 from torchkeras.layers.input_spec import check_inputs
 from torchkeras.layers.late_calls import in_late_call
@@ -163,8 +163,12 @@ class Layer(History, LossCollector, KerasBorder):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
-        """Make a layer from `get_config()`."""
-        return cls(**config)
+        """Make a layer from `get_config()`.
+
+        Raises:
+            UnsafeConfigError: the config brings code, or names an object that is neither the library's nor the caller's.
+        """
+        return cls(**admitted(config))
 
     # -- the door
 

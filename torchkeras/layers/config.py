@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchkeras import activations, constraints, generations, initializers, regularizers
-from torchkeras.registry import serialize_object
+from torchkeras.registry import above, serialize_object
 
 if TYPE_CHECKING:
     from torchkeras.layers.base import Layer
+
+# The gate: a config that has not passed it yet does before an object is made of it.
+admitted = above("torchkeras.saving.model_config", "admitted")
+prepared = above("torchkeras.saving.model_config", "prepared")
 
 _SERIALIZERS = {
     "activation": activations.serialize,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchkeras import config as settings
 from torchkeras import generations
 from torchkeras.layers.base import Layer, layer_registry
-from torchkeras.layers.config import base_config, plain_value
+from torchkeras.layers.config import admitted, base_config, plain_value
 from torchkeras.layers.phase import with_phase
 from torchkeras.layers.symbolic import KerasTensor, run_trials, shape_of
 from torchkeras.registry import get_registered_name, get_registered_object
@@ -124,17 +124,18 @@ class Lambda(Layer):
         return name
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Lambda:
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None, safe_mode: bool | None = None) -> Lambda:
         """Make the layer from `get_config()`; functions are those that the caller gave, by their name or by the layer's.
 
         Args:
-            config: The config. Bytecode in it is never run.
+            config: The config.
             custom_objects: Functions by name; those registered or in scope are known as well.
+            safe_mode: `False` also takes bytecode out of the config, which then can do anything; unset means `True`.
 
         Raises:
             ValueError: a function that the caller did not give, or bytecode.
         """
-        config = dict(config)
+        config = dict(admitted(config, custom_objects, safe_mode))
         layer = str(config.get("name"))
         for key, module_key in (("function", "module"), ("output_shape", "output_shape_module"), ("mask", "mask_module")):
             config.pop(module_key, None)
@@ -190,6 +191,11 @@ def _find(value: Any, kind: Any, layer: str, what: str, custom_objects: Mapping[
         raise ValueError(
             f"Lambda '{layer}' needs the function {value!r} as its {what}. Pass the function: custom_objects={{{value!r}: function}}; "
             "nothing is imported because a config names it."
+        )
+    if isinstance(value, Mapping) and value.get("class_name") != "__lambda__":
+        raise ValueError(
+            f"The {what} of Lambda '{layer}' should be the name of a function, but is {dict(value)!r:.80}. Nothing is imported because a config "
+            f"names it. Pass the function itself: custom_objects={{{own!r}: function}}."
         )
     raise ValueError(
         f"The {what} of Lambda '{layer}' is stored as bytecode, which can do anything once it runs, so it is not run here. "

@@ -13,6 +13,7 @@ from torchkeras import activations, constraints, generations, initializers, regu
 from torchkeras.layers import layouts
 from torchkeras.layers.base import layer_registry
 from torchkeras.layers.input_spec import InputSpec
+from torchkeras.layers.room import take
 from torchkeras.layers.spatial import SpatialLayer, choice, pad_space, whole_numbers
 from torchkeras.shapes import conv_output_length
 
@@ -89,6 +90,9 @@ class LocallyConnected(SpatialLayer):
         near = [window // 2 if self.padding == "same" else 0 for window in self.kernel_size]
         ends = [(number - 1) * stride + window for number, (_, window, stride) in zip(out, axes, strict=True)]
         self._pads = [(before, max(end - before - size, 0)) for before, end, size in zip(near, ends, sizes, strict=True)]
+        if self.implementation != 1:
+            entries = (channels, self.filters) if self.implementation == 3 else ()
+            take((*out, *self.kernel_size, *entries), f"The table of the places that {self._who} looks at")
         shape = self._kernel_shape(channels, sizes, near)
         self.add_weight("kernel", shape, None, self.kernel_initializer, self.kernel_regularizer, constraint=self.kernel_constraint)
         if self.use_bias:

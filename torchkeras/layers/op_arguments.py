@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from torchkeras import initializers
+from torchkeras.layers.room import take
 from torchkeras.layers.weights import WeightSpec
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def _dtype(value: Mapping[str, Any]) -> torch.dtype:
 
 def _weight(value: Mapping[str, Any]) -> nn.Parameter:
     shape = tuple(int(size) for size in value["weight"])
+    take(shape, "A weight of a TorchOp")
     return nn.Parameter(torch.as_tensor(initializers.get("glorot_uniform")(shape, dtype=_dtype(value))))
 
 

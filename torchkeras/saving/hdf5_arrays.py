@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import zlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,22 +119,37 @@ class SafeArray:
         return tuple(int(length) for length in space.shape)
 
     def _check_size(self, free: bool) -> None:
-        """Hold what the array declares against what the file stores and against the limits."""
-        allowed, source = self.source.limits, self.source
-        stored = self._dataset.get_storage_size()
-        if stored > source.size:
-            raise DamagedFileError(f"{source.name}: {self.path} should fill {readable(stored)}, but the file has only {readable(source.size)}.")
-        if free:  # the caller has an array of this size already
+        """Hold what the array declares against what the file stores and, unless the caller has room for it, against the limits."""
+        if free:
+            self._stored()
             return
+        self.check_declared()
+        self.source.bytes_read += self.declared_bytes
+        if self.source.bytes_read > self.source.limits.total_bytes:
+            raise self._too_large(f"and with it the file comes to more than the limit total_bytes={self.source.limits.total_bytes}")
+
+    def _stored(self) -> int:
+        """How many bytes the file stores for the array."""
+        stored = int(self._dataset.get_storage_size())
+        if stored > self.source.size:
+            what = f"should fill {readable(stored)}, but the file has only {readable(self.source.size)}"
+            raise DamagedFileError(f"{self.source.name}: {self.path} {what}.")
+        return stored
+
+    def check_declared(self) -> None:
+        """Hold the declared shape against what the file stores and against the limits; nothing is read.
+
+        Raises:
+            LimitError: it is larger than the limits allow.
+            DamagedFileError: the file is too short for it.
+        """
+        allowed, stored = self.source.limits, self._stored()
         if self.declared_bytes > allowed.array_bytes:
             raise self._too_large(f"more than the limit array_bytes={allowed.array_bytes}")
         if self.declared_bytes > max(allowed.free_bytes, stored * allowed.expansion):
             raise self._too_large(
                 f"but the file stores {readable(stored)} for it, less than a genuine array needs (limit expansion={allowed.expansion})"
             )
-        source.bytes_read += self.declared_bytes
-        if source.bytes_read > allowed.total_bytes:
-            raise self._too_large(f"and with it the file comes to more than the limit total_bytes={allowed.total_bytes}")
 
     def _too_large(self, why: str) -> LimitError:
         return LimitError(
@@ -204,6 +220,21 @@ class SafeArray:
         if len(data) != room:
             raise DamagedFileError(f"{self.source.name}: a chunk of {self.path} unpacks to {len(data):,} bytes, but {room:,} are declared.")
         return data
+
+
+def declared(arrays: Iterable[SafeArray]) -> int:
+    """How many numbers arrays hold together, once the file is known to store about as many as they declare.
+
+    Raises:
+        LimitError: one declares more than the limits allow.
+        DamagedFileError: the file is too short for one.
+    """
+    total = 0
+    for array in arrays:
+        with array.source.guard(array.path):
+            array.check_declared()
+        total += array.size
+    return total
 
 
 def _inflate(data: bytes, most: int) -> bytes:

@@ -18,13 +18,14 @@ from torchkeras.saving.config import parse_json
 from torchkeras.saving.errors import ContentError
 from torchkeras.saving.foreign_weights import is_keras1
 from torchkeras.saving.hdf5 import SafeGroup, open_safely
+from torchkeras.saving.hdf5_arrays import declared
 from torchkeras.saving.keras1_optimizer import optimizer_list
 from torchkeras.saving.keras3_optimizer import load_optimizer_list
 from torchkeras.saving.model_config import architecture, make_model, plain
 from torchkeras.saving.model_weights import check_built, read_into, write_model_weights
 from torchkeras.saving.open_files import is_open_file
 from torchkeras.saving.releases import OWN_RELEASE, following, form_of, release_of_model
-from torchkeras.saving.training_config import bind_optimizer, compile_config, compile_from, load_optimizer_weights
+from torchkeras.saving.training_config import bind_optimizer, compile_config, compile_from, load_optimizer_weights, read_states
 from torchkeras.saving.weight_groups import Origin, origin, read_arrays, read_weight_groups, weights_group, write_arrays, write_text
 from torchkeras.utils.atomic import PathLike, atomic_hdf5
 
@@ -133,7 +134,9 @@ def read_model(file: SafeGroup, custom_objects: Mapping[str, Any] | None, compil
     weights = weights_group(file)
     source = origin(weights)
     with following(_version(file, source), who):
-        model = make_model(parse_json(file.text("model_config"), f"model_config of {who}"), custom_objects, safe_mode, f"model_config of {who}")
+        config = parse_json(file.text("model_config"), f"model_config of {who}")
+        stored = declared(array for _, arrays in read_weight_groups(weights) for _, array in arrays)
+        model = make_model(config, custom_objects, safe_mode, f"model_config of {who}", stored=stored)
         if not model.built:
             raise ContentError(f"{who}: the architecture says no input shape, so its weights have no place. Build the model and use load_weights().")
         by_name = is_keras1(source) and {name for name, arrays in read_weight_groups(weights) if arrays} <= {layer.name for layer in model.layers}
@@ -165,7 +168,7 @@ def _compile(model: Any, file: SafeGroup, source: Origin, custom_objects: Mappin
     compile_from(model, config, custom_objects, safe_mode, f"training_config of {who}")
     if "optimizer_weights" not in file:
         return
-    values = [array.read(None) for _, array in read_arrays(file.group("optimizer_weights"))]
+    values = read_states([array for _, array in read_arrays(file.group("optimizer_weights"))], model)
     if source.keras_version.startswith("3."):
         load_optimizer_list(model, values, who)
         return

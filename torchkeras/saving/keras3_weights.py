@@ -142,10 +142,10 @@ def _trained_first(parts: Sequence[tuple[Any, list[SafeArray]]]) -> list[SafeArr
     ]
 
 
-def optimizer_values(group: SafeGroup) -> list[np.ndarray[Any, Any]]:
-    """The variables of the optimizer, in Keras 3's order; an empty list where the file has none."""
+def optimizer_arrays(group: SafeGroup) -> list[SafeArray]:
+    """The variables of the optimizer, not yet read, in Keras 3's order; an empty list where the file has none."""
     found = group.get("optimizer")
-    return [array.read(None) for array in _variables(found)] if isinstance(found, SafeGroup) else []
+    return _variables(found) if isinstance(found, SafeGroup) else []
 
 
 def write_keras3_weights(group: h5py.Group, model: Any) -> None:

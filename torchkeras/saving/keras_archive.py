@@ -11,13 +11,14 @@ from torchkeras.saving.archive import CONFIG, METADATA, WEIGHTS, Archive, open_a
 from torchkeras.saving.config import parse_json
 from torchkeras.saving.errors import ConfigError, ContentError
 from torchkeras.saving.hdf5 import SafeGroup, open_safely
+from torchkeras.saving.hdf5_arrays import SafeArray, declared
 from torchkeras.saving.keras3_optimizer import load_optimizer_list, to_keras3
-from torchkeras.saving.keras3_weights import keras3_values, optimizer_values, write_keras3_weights, write_variables
+from torchkeras.saving.keras3_weights import keras3_values, optimizer_arrays, write_keras3_weights, write_variables
 from torchkeras.saving.keras3_writing import VERSION, keras3_architecture, keras3_compile
-from torchkeras.saving.model_config import make_model, plain
+from torchkeras.saving.model_config import clean_errors, make_model, plain, room
 from torchkeras.saving.model_weights import check_built
 from torchkeras.saving.releases import OWN_RELEASE, following, release_of_model
-from torchkeras.saving.training_config import bind_optimizer, compile_from
+from torchkeras.saving.training_config import bind_optimizer, compile_from, read_states
 from torchkeras.utils.atomic import PathLike
 
 
@@ -36,13 +37,15 @@ def load_archive(path: PathLike, custom_objects: Mapping[str, Any] | None = None
     """
     with open_archive(path) as archive:
         config = _json(archive, CONFIG)
-        with following(_version(archive), archive.name):
-            model = make_model(config, custom_objects, safe_mode, f"{CONFIG} of {archive.name}")
-            _build(model, config)
-            with open_safely(archive.read(WEIGHTS), f"{WEIGHTS} of {archive.name}") as file:
-                load_keras3(model, file)
-                if compile:
-                    _compile(model, config, file, custom_objects, safe_mode)
+        who = f"{CONFIG} of {archive.name}"
+        with following(_version(archive), archive.name), open_safely(archive.read(WEIGHTS), f"{WEIGHTS} of {archive.name}") as file:
+            stored = declared(member for member in file.walk() if isinstance(member, SafeArray))
+            model = make_model(config, custom_objects, safe_mode, who, stored=stored)
+            with clean_errors(who), room(stored, who):
+                _build(model, config)
+            load_keras3(model, file)
+            if compile:
+                _compile(model, config, file, custom_objects, safe_mode)
         return model
 
 
@@ -121,6 +124,6 @@ def _compile(model: Any, config: Mapping[str, Any], file: SafeGroup, custom_obje
         warnings.warn(f"{who} has no compile_config, so the model is not compiled. Compile it before training.", stacklevel=4)
         return
     compile_from(model, arguments, custom_objects, safe_mode, who)
-    values = optimizer_values(file)
+    values = read_states(optimizer_arrays(file), model)
     if values:
         load_optimizer_list(model, values, who)

@@ -11,13 +11,19 @@ from typing import Any
 import numpy as np
 
 from torchkeras import generations
+from torchkeras.layers.room import room_for
 from torchkeras.layers.serialization import deserialize, serialize
 from torchkeras.registry import get_custom_objects, serialize_object
 from torchkeras.saving.config import admit, parse_json
-from torchkeras.saving.errors import ConfigError
+from torchkeras.saving.errors import ConfigError, FileError, LimitError
 from torchkeras.saving.keras1_config import keras2_model
 from torchkeras.saving.keras3_config import is_keras3, keras2_form
+from torchkeras.saving.limits import limits
 from torchkeras.saving.releases import OWN_RELEASE, following, form_of, release_of_model
+
+# What layers raise at arguments that no program gives them.
+_STUMBLES = (LookupError, AttributeError, TypeError, ArithmeticError, RuntimeError, MemoryError, AssertionError)
+_TABLES = 1_000_000  # numbers that layers may keep besides what files hold of them
 
 _admitted: ContextVar[bool] = ContextVar("torchkeras_config_admitted", default=False)
 
@@ -53,7 +59,36 @@ def prepare(config: Any, custom_objects: Mapping[str, Any] | None = None, safe_m
         return keras2_model(keras2_form(admitted, custom) if is_keras3(config) else admitted, custom)
 
 
-def make_model(config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool | None = None, who: str = "The config") -> Any:
+def admitted(config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool | None = None) -> Any:
+    """The arguments of one layer through the gate, where they have not passed it as part of a larger config.
+
+    Args:
+        config: What `get_config()` gave.
+        custom_objects: The caller's own objects by name.
+        safe_mode: `False` also takes code out of the config; unset means `True`.
+
+    Raises:
+        UnsafeConfigError, ConfigError: as `prepare`.
+    """
+    return config if _admitted.get() else admit(config, custom_objects, safe_mode)
+
+
+@contextlib.contextmanager
+def prepared(config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool | None = None) -> Iterator[Any]:
+    """`prepare`, and a `with` block in which objects are made of what it gives."""
+    ready = prepare(config, custom_objects, safe_mode)
+    with admitting():
+        yield ready
+
+
+def make_model(
+    config: Any,
+    custom_objects: Mapping[str, Any] | None = None,
+    safe_mode: bool | None = None,
+    who: str = "The config",
+    *,
+    stored: int | None = None,
+) -> Any:
     """The model of a config, with new weights.
 
     Args:
@@ -61,11 +96,13 @@ def make_model(config: Any, custom_objects: Mapping[str, Any] | None = None, saf
         custom_objects: The caller's own classes and functions by name.
         safe_mode: `False` also takes code out of the config; unset means `True`.
         who: Where the config is from, for messages.
+        stored: How many numbers the file holds for its weights; `None`: the config comes alone.
 
     Raises:
         TypeError: a list, which only `Sequential.from_config` reads.
         UnsafeConfigError: as `prepare`.
         ConfigError: it describes no model, or one that cannot be built.
+        LimitError: its weights would be far larger than what the file holds for them, or than the limit `total_bytes`.
     """
     if isinstance(config, list):
         raise TypeError(f"{who} is a list of layers, not a dict. Read it by Sequential.from_config(config).")
@@ -74,9 +111,22 @@ def make_model(config: Any, custom_objects: Mapping[str, Any] | None = None, saf
     version = config.get(OWN_RELEASE, config.get("keras_version"))
     context = following(version, who) if isinstance(version, str) else contextlib.nullcontext()
     with context:
-        ready = prepare(config, custom_objects, safe_mode)
-        with admitting(), clean_errors(who):
-            return deserialize(ready, custom_objects)
+        # a text of its own, also where a layer that is being read brings it: what was admitted around it does not count
+        token = _admitted.set(False)
+        try:
+            with prepared(config, custom_objects, safe_mode) as ready, clean_errors(who), room(stored, who):
+                return deserialize(ready, custom_objects)
+        finally:
+            _admitted.reset(token)
+
+
+def room(stored: int | None, who: str) -> contextlib.AbstractContextManager[None]:
+    """Room for the weights that a file holds, and for tables beside them; for a config alone, as much as the limits give."""
+    if stored is None:
+        most = limits().total_bytes
+        return room_for(most // 4, lambda what: LimitError(f"{who}: {what}; the model would be larger than the limit total_bytes={most}."))
+    told = f"but the file holds {stored:,} numbers for all weights together; the model was not made."
+    return room_for(3 * stored + _TABLES, lambda what: LimitError(f"{who}: {what}, {told}"))
 
 
 @contextlib.contextmanager
@@ -84,7 +134,11 @@ def clean_errors(who: str) -> Iterator[None]:
     """Turn what a config of the wrong form makes layers stumble over into an error that says whose config it was."""
     try:
         yield
-    except (KeyError, IndexError, AttributeError, TypeError, ArithmeticError, RuntimeError, RecursionError, AssertionError) as error:
+    except (FileError, ConfigError):
+        raise
+    except ValueError as error:
+        raise ConfigError(f"{who} describes no model that can be built: {error}") from error
+    except _STUMBLES as error:
         raise ConfigError(f"{who} describes no model that can be built: {type(error).__name__}: {error}") from error
 
 

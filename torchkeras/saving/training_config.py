@@ -5,6 +5,7 @@ Source: `keras.engine.saving` of Keras 2.2.4, `saving_utils.model_metadata` of t
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,11 +15,13 @@ import numpy as np
 from torchkeras import generations, losses, metrics, optimizers
 from torchkeras.registry import custom_object_scope
 from torchkeras.saving.config import admit
-from torchkeras.saving.errors import ConfigError
+from torchkeras.saving.errors import ConfigError, LimitError
+from torchkeras.saving.hdf5_arrays import SafeArray
 from torchkeras.saving.keras3_config import keras2_form
 
 # Names whose meaning the outputs and the loss decide; they stay names.
 _BY_OUTPUT = ("accuracy", "acc", "crossentropy", "ce")
+_STATES = 4  # more than any optimizer keeps for each weight
 _SINGLE = (str, int, float, type(None))
 
 
@@ -105,6 +108,28 @@ def _optimizer(config: Any, custom_objects: Mapping[str, Any] | None) -> Any:
     if not isinstance(config, Mapping):
         return optimizers.get(config)
     return optimizers.deserialize(config, custom_objects)
+
+
+def read_states(arrays: Sequence[SafeArray], model: Any) -> list[np.ndarray[Any, Any]]:
+    """The arrays of an optimizer, once it is known that they are of a size that optimizers of the model have.
+
+    Args:
+        arrays: What the file has, not yet read.
+        model: The model.
+
+    Raises:
+        LimitError: they declare far more numbers than the model has.
+    """
+    numbers = sum(math.prod(weight.shape) for weight in model.weights)
+    most = _STATES * numbers + 1024 + 16 * len(arrays)
+    sizes = sum(array.size for array in arrays)
+    if sizes > most:
+        largest = max(arrays, key=lambda array: array.size)
+        raise LimitError(
+            f"{largest.source.name}: the state of the optimizer declares {sizes:,} numbers ({largest.path} alone the shape {largest.shape}), but the "
+            f"model has {numbers:,} weights; it was not read. Load with compile=False to go without it."
+        )
+    return [array.read(array.shape) for array in arrays]
 
 
 def bind_optimizer(model: Any) -> None:
