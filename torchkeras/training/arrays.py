@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,7 +12,10 @@ from torch import Tensor
 
 from torchkeras import generations
 from torchkeras.training.batches import Batch, Batches, moved, on_device
+from torchkeras.training.resuming.passes import Pass
 from torchkeras.training.tensors import flatten, like, present
+
+T = TypeVar("T")
 
 PIECE_BYTES = 8 << 20  # gathered at once: large enough to make the gather cheap, small enough to stay out of the way
 
@@ -32,6 +35,14 @@ class Order:
         self.samples, self.batch_size, self.shuffle = samples, batch_size, shuffle
         self._by_numpy = generations.choose("random.source") == "numpy"
         self._last = np.arange(samples) if shuffle and self._by_numpy else None
+
+    def carried(self) -> np.ndarray | None:
+        """What the next order is made of besides random numbers: in Keras 1 and 2 the one before."""
+        return None if self._last is None else self._last.copy()
+
+    def carry(self, last: np.ndarray | None) -> None:
+        """Take back what `carried` gave."""
+        self._last = last
 
     def next(self) -> Tensor | None:
         """The next epoch's order, `None`: as given."""
@@ -91,6 +102,7 @@ class InMemory(Batches):
         self.batch_size: int = batch_size
         self.steps: int = -(-self.samples // batch_size)
         self.order = Order(self.samples, batch_size, shuffle)
+        self._pass: Pass | None = None
 
     def __len__(self) -> int:
         return self.steps
@@ -102,6 +114,29 @@ class InMemory(Batches):
     def size_of(self, number: int) -> int:
         number %= self.steps
         return min(self.batch_size, self.samples - number * self.batch_size)
+
+    def watch(self, position: Mapping[str, Any] | None = None) -> None:
+        """From here on know the place in the data."""
+        data = {"samples": self.samples, "batch_size": self.batch_size, "shuffle": self.order.shuffle}
+        self._pass = Pass(data, position, self.order.carried, self.order.carry)
+
+    def position(self) -> dict[str, Any]:
+        """The place after the last batch that was given."""
+        assert self._pass is not None
+        return self._pass.position()
+
+    def left(self) -> None:
+        """Told where a pass over the data is not gone on with."""
+        if self._pass is not None:
+            self._pass.open = False
+
+    def drawn(self, draw: Callable[[], T]) -> tuple[T, int]:
+        """An epoch's order, and the batch to begin with: the first one, unless a saved run is gone on with."""
+        return (draw(), 0) if self._pass is None else self._pass.begin(draw)
+
+    def tracked(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches of an epoch, counted where the place in them has to be known."""
+        return batches if self._pass is None else self._pass.counted(batches)
 
 
 class ArrayBatches(InMemory):
@@ -133,20 +168,24 @@ class ArrayBatches(InMemory):
 
     def pieces(self) -> Iterator[list[Tensor]]:
         """The data in this epoch's order, in pieces of whole batches."""
-        order = self.order.next()
+        order, start = self.drawn(self.order.next)
+        start *= self.batch_size
         if order is None:
-            yield self.leaves
+            yield [leaf[start:] for leaf in self.leaves] if start else self.leaves
             return
         row_bytes = sum(leaf[0].numel() * leaf.element_size() for leaf in self.leaves) or 1
         rows = max(1, PIECE_BYTES // (row_bytes * self.batch_size)) * self.batch_size
-        for index in order.split(rows):
+        for index in (order[start:] if start else order).split(rows):
             indices = {leaf.device: on_device(index, leaf.device) for leaf in self.leaves}
             yield [leaf.index_select(0, indices[leaf.device]) for leaf in self.leaves]
 
     def __iter__(self) -> Iterator[Batch]:
         self.placed()
         epoch = self._epoch()
-        return epoch if self.steps * self.batch_size >= self.samples else itertools.islice(epoch, self.steps)
+        if self.steps * self.batch_size < self.samples:
+            start = 0 if self._pass is None or self._pass.waiting is None else self._pass.waiting["taken"]
+            epoch = itertools.islice(epoch, self.steps - start)
+        return self.tracked(epoch)
 
     def _epoch(self) -> Iterator[Batch]:
         pack, device = self.packing, self.device

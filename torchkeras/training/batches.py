@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -51,6 +51,27 @@ class Batches:
     def outputs(self) -> Any:
         """What gathers the predictions of this data, where it takes more than joining the batches; else `None`."""
         return None
+
+    def watch(self, position: Mapping[str, Any] | None = None) -> None:
+        """From here on know the place in the data, for a run that is to be gone on with by another process. Before the first batch.
+
+        Args:
+            position: Where to begin, as `position()` of another process gave it; `None`: at the beginning.
+
+        Raises:
+            ValueError: data that cannot be gone on with, or other data than those of the position.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not know its place.")
+
+    def position(self) -> dict[str, Any] | None:
+        """The place after the last batch that was given, as plain data; `None` in a process that reads no data."""
+        raise NotImplementedError(f"{type(self).__name__} does not know its place.")
+
+    def allow(self, batches: int) -> None:
+        """Told where the place will be asked for: so many batches may be made ahead, no more."""
+
+    def left(self) -> None:
+        """Told where a pass over the data is not gone on with."""
 
     def close(self, timeout: float | None = None) -> None:
         """End what works in the background; wait for it so many seconds, or (`None`) until it is gone."""

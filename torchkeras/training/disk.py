@@ -83,8 +83,11 @@ class DiskBatches(InMemory):
         return self.packing([leaf.read(0, 1) if isinstance(leaf, Rows) else leaf[:1] for leaf in self.packing.leaves])
 
     def __iter__(self) -> Iterator[Batch]:
-        order = self.order.next()
-        for number in range(self.steps):
+        return self.tracked(self._epoch())
+
+    def _epoch(self) -> Iterator[Batch]:
+        order, first_batch = self.drawn(self.order.next)
+        for number in range(first_batch, self.steps):
             start = number * self.batch_size
             stop = min(start + self.batch_size, self.samples)
             rows = None if order is None else order[start:stop]

@@ -140,12 +140,18 @@ class RaggedBatches(InMemory):
         return batch
 
     def __iter__(self) -> Iterator[Batch]:
+        return self.tracked(self._epoch())
+
+    def _draw(self) -> list[np.ndarray]:
+        """The rows of each batch of the next epoch."""
         order = self.order.next()
         rows = np.arange(self.samples) if order is None else order.numpy()
+        return bucketed(rows, self.lengths, self.batch_size, bool(self.order.shuffle)) if self.bucket else self._cut(rows)
+
+    def _epoch(self) -> Iterator[Batch]:
+        parts, start = self.drawn(self._draw)
         self.taken = []
-        for number, part in enumerate(bucketed(rows, self.lengths, self.batch_size, bool(self.order.shuffle)) if self.bucket else self._cut(rows)):
-            if number == self.steps:
-                return
+        for part in parts[start : self.steps]:
             self.taken.append(part)
             yield tuple(on_device(one, self.device) for one in self._batch(part))  # type: ignore[misc]
 

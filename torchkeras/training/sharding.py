@@ -88,11 +88,14 @@ class SharedArrays(InMemory):
         return self.whole.first()
 
     def __iter__(self) -> Iterator[Batch]:
+        return self.tracked(self._epoch())
+
+    def _epoch(self) -> Iterator[Batch]:
         if isinstance(self.whole, ArrayBatches):
             self.whole.device = self.device
             self.leaves = self.whole.placed()
-        order = order_of_chief(self.order.next(), self.samples)
-        for number in range(self.steps):
+        order, first_batch = self.drawn(lambda: order_of_chief(self.order.next(), self.samples))
+        for number in range(first_batch, self.steps):
             first = number * self.batch_size
             size = min(self.batch_size, self.samples - first)
             start, stop = bounds(size)
