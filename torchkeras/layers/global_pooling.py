@@ -52,15 +52,15 @@ class _Largest(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         inputs, outputs = ctx.saved_tensors
-        (gradient,) = gradients
-        for _ in ctx.axes:
-            outputs, gradient = outputs.unsqueeze(ctx.axes[-1]), gradient.unsqueeze(ctx.axes[-1])
-        largest = inputs.detach().clone().eq_(outputs.detach())  # 1 or 0 in the type of the inputs, which is faster than bool
-        count = largest
-        for axis in ctx.axes:
-            count = count.sum(axis, keepdim=True)
-        share = gradient / count
-        return largest * share if torch.is_grad_enabled() else largest.mul_(share), None
+        first, last = ctx.axes[0], ctx.axes[-1]
+        entries = inputs.flatten(first, last)  # (batch, entries, channels) or (batch, channels, entries)
+        outputs, gradient = outputs.unsqueeze(last), gradients[0].unsqueeze(last)
+        if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+            largest = (entries == outputs).to(inputs.dtype)
+            return (largest * (gradient / largest.sum(last, keepdim=True))).view(inputs.shape), None
+        # 1 or 0 in the type of the inputs, which is faster than bool, and in memory that becomes the gradient
+        largest = torch.eq(entries, outputs, out=torch.empty_like(entries, memory_format=torch.contiguous_format))
+        return largest.mul_(gradient / largest.sum(last, keepdim=True)).view(inputs.shape), None
 
 
 class GlobalMax(GlobalPooling):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from torchkeras.layers.base import layer_registry
 from torchkeras.layers.global_pooling import (
@@ -26,6 +27,9 @@ from torchkeras.shapes import same_padding
 # torch's kernel for volumes copies channels-last ones; samples with at least so many entries are averaged faster plane by plane
 _LARGE_VOLUME = 1 << 13
 _AVERAGES: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+# batches of at most so many entries take longer to permute, forth and back, than to pool
+_SMALL_BATCH = 1 << 11
+_EXACT = (torch.float32, torch.float64)
 
 
 class Pooling(SpatialLayer):
@@ -36,6 +40,7 @@ class Pooling(SpatialLayer):
     """
 
     as_image: ClassVar[bool] = False  # steps are pooled as images of height 1
+    knows_padded_volumes: ClassVar[bool] = True  # whether the kernel for volumes takes a padded one that is smaller than the window
     pool_size: Any
     strides: Any
     _reduce: Callable[..., Tensor]  # (image, window, strides, padding): the kernel
@@ -52,27 +57,30 @@ class Pooling(SpatialLayer):
         self._pads_same = self.padding == "same"
         smallest = {} if self._pads_same else dict(zip(self._space, self.pool_size, strict=True))
         self.input_spec = InputSpec(ndim=self.rank + 2, min_axes=smallest)
+        fits = self.rank == 1 or (self.rank == 2 and (self.knows_padded_volumes or not self._pads_same))
+        self._small = ((*self.pool_size, 1), (*self.strides, 1)) if fits and not self._channels_first else None
 
     def call(self, inputs: Tensor) -> Tensor:
-        rank = self.rank
-        image = inputs if self._channels_first else inputs.permute(TO_TORCH[rank])
+        small = self._small
+        if small is not None and not is_compiling() and inputs.numel() <= _SMALL_BATCH and inputs.is_cpu and inputs.dtype in _EXACT:
+            # the samples as channels, the channels as one more axis of space with windows of 1: nothing is permuted
+            return self._pool(inputs, *small, 1) if self._pads_same else self._reduce(inputs, *small, 0)
+        image = inputs if self._channels_first else inputs.permute(TO_TORCH[self.rank])
         if self.as_image:
             image = image.unsqueeze(2)
         if self._pads_same:
-            outputs = self._pool(image, self._window, self._steps)
+            outputs = self._pool(image, self._window, self._steps, 2)
         else:
             outputs = self._reduce(image, self._window, self._steps, 0)
         if self.as_image:
             outputs = outputs.squeeze(2)
-        return outputs if self._channels_first else outputs.permute(TO_KERAS[rank])
+        return outputs if self._channels_first else outputs.permute(TO_KERAS[self.rank])
 
-    def _pool(self, image: Tensor, window: tuple[int, ...], strides: tuple[int, ...]) -> Tensor:
-        """Pool (batch, channels, *space)."""
-        if not self._pads_same:
-            return self._reduce(image, window, strides, 0)
-        near, drop = _same_pool(image.shape[2:], window, strides)
+    def _pool(self, image: Tensor, window: tuple[int, ...], strides: tuple[int, ...], first: int) -> Tensor:
+        """Pool a padded image, whose axes of space are those from `first` on."""
+        near, drop = _same_pool(image.shape[first:], window, strides)
         outputs = self._reduce(image, window, strides, near)
-        for axis, surplus in enumerate(drop, start=2):
+        for axis, surplus in enumerate(drop, start=first):
             if surplus:
                 outputs = outputs.narrow(axis, 1, outputs.shape[axis] - 1)
         return outputs
@@ -99,6 +107,8 @@ class MaxPooling(Pooling):
 
 class AveragePooling(Pooling):
     """Base of AveragePooling1D, AveragePooling2D and AveragePooling3D; the arguments are theirs. Padding is not counted."""
+
+    knows_padded_volumes = False
 
     def _reduce(self, image: Tensor, window: Any, strides: Any, padding: Any) -> Tensor:
         function = _AVERAGES[len(window)]

@@ -28,19 +28,22 @@ class Cropping(SpatialLayer):
         self._cuts = pairs((cropping,) if self.rank == 1 else cropping, self.rank, "cropping", self._who)
         self.cropping: Any = self._cuts
         self.input_spec = InputSpec(ndim=self.rank + 2)
+        kept = tuple(slice(near or None, -far if far else None) for near, far in self._cuts)
+        self._kept = (slice(None), slice(None), *kept) if self._channels_first else (slice(None), *kept)
 
     def call(self, inputs: Tensor) -> Tensor:
-        outputs = inputs
+        outputs = inputs[self._kept]
+        if 0 in outputs.shape:
+            self._complain(inputs)
+        return outputs
+
+    def _complain(self, inputs: Tensor) -> None:
         for axis, (near, far) in zip(self._space, self._cuts, strict=True):
-            left = outputs.shape[axis] - near - far
-            if left < 1:
+            if inputs.shape[axis] - near - far < 1:
                 raise ValueError(
                     f"{self._who} cuts {near} and {far} entries off axis {axis}, which leaves nothing of an input of shape {tuple(inputs.shape)}. "
                     "Use a smaller cropping or a larger input."
                 )
-            if near or far:
-                outputs = outputs.narrow(axis, near, left)
-        return outputs
 
 
 @layer_registry.add()

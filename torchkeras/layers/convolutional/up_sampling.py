@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,6 +12,10 @@ from torchkeras import generations
 from torchkeras.layers.base import layer_registry
 from torchkeras.layers.input_spec import InputSpec
 from torchkeras.layers.spatial import TO_KERAS, TO_TORCH, SpatialLayer, choice, whole_numbers
+
+# what F.interpolate comes down to; its own checks take longer than small images do
+_NEAREST = {2: torch._C._nn.upsample_nearest2d, 3: torch._C._nn.upsample_nearest3d}
+_MANY = 4  # more repetitions than that are faster along one more axis than as joined copies
 
 
 class UpSampling(SpatialLayer):
@@ -32,7 +37,7 @@ class UpSampling(SpatialLayer):
         self.input_spec = InputSpec(ndim=self.rank + 2)
         # "nearest" of torch looks up index * (1 / size) in single precision, which from 41 on can fall below the right whole number;
         # "nearest-exact" looks between them, but has no rule for vmap
-        self._mode = "nearest" if max(self.size) <= 40 else "nearest-exact"
+        self._is_exact = max(self.size) <= 40
 
     def call(self, inputs: Tensor) -> Tensor:
         if self._channels_first:
@@ -40,7 +45,9 @@ class UpSampling(SpatialLayer):
         return self._enlarge(inputs.permute(TO_TORCH[self.rank])).permute(TO_KERAS[self.rank])
 
     def _enlarge(self, image: Tensor) -> Tensor:
-        return F.interpolate(image, scale_factor=self._factors, mode=self._mode)
+        if self._is_exact:
+            return _NEAREST[self.rank](image, None, self._factors)
+        return F.interpolate(image, scale_factor=self._factors, mode="nearest-exact")
 
 
 @layer_registry.add()
@@ -67,7 +74,10 @@ class UpSampling1D(SpatialLayer):
         self.input_spec = InputSpec(ndim=3)
 
     def call(self, inputs: Tensor) -> Tensor:
-        return inputs.repeat_interleave(self.size, 1)
+        if self.size > _MANY:
+            return inputs.repeat_interleave(self.size, 1)
+        batch, steps, channels = inputs.shape
+        return torch.cat((inputs,) * self.size, 2).view(batch, steps * self.size, channels)
 
 
 @layer_registry.add()
@@ -99,6 +109,8 @@ class UpSampling2D(UpSampling):
     def _enlarge(self, image: Tensor) -> Tensor:
         if self.interpolation == "nearest":
             return super()._enlarge(image)
+        if self._half_pixel and image.is_cpu:
+            return torch._C._nn.upsample_bilinear2d(image, None, False, self._factors)
         if self._half_pixel:
             return F.interpolate(image, scale_factor=self._factors, mode="bilinear", align_corners=False)
         # pixel i of the output lies at i / size. Corners are aligned so if one more pixel, the last again, is put at the end of
