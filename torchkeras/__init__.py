@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torchkeras import activations as activations
+    from torchkeras import applications as applications
     from torchkeras import backend as backend
     from torchkeras import callbacks as callbacks
     from torchkeras import constraints as constraints
     from torchkeras import datasets as datasets
+    from torchkeras import exporting as exporting
     from torchkeras import initializers as initializers
     from torchkeras import layers as layers
     from torchkeras import losses as losses
     from torchkeras import metrics as metrics
+    from torchkeras import mixed_precision as mixed_precision
     from torchkeras import models as models
     from torchkeras import optimizers as optimizers
     from torchkeras import preprocessing as preprocessing
@@ -34,15 +37,18 @@ __version__ = "0.1.0"
 
 ROOMS = (
     "activations",
+    "applications",
     "backend",
     "callbacks",
     "constraints",
     "datasets",
+    "exporting",
     "generations",
     "initializers",
     "layers",
     "losses",
     "metrics",
+    "mixed_precision",
     "models",
     "objectives",
     "optimizers",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from torchkeras.exporting import to_torch
 from torchkeras.models.files import check_new, save_model
 from torchkeras.saving.model_config import to_json
 from torchkeras.saving.model_weights import save_weights
@@ -63,3 +64,14 @@ class Saves:
             RuntimeError: always.
         """
         raise RuntimeError("to_yaml is not here: reading YAML can run code. Use to_json() and model_from_json().")
+
+    def to_torch(self, *, source: bool = False) -> Any:
+        """A plain torch module that computes the same, with copies of the weights: see `torchkeras.exporting.to_torch`.
+
+        Args:
+            source: Also give the Python text of such a module, which runs without torchkeras: (module, text).
+
+        Raises:
+            ExportError: the model is subclassed or not built, or a layer has no plain form; the message names it and says why.
+        """
+        return to_torch(self, source=source)
