@@ -79,15 +79,15 @@ def test_layers_hand_known_lengths_to_the_kernels_and_nothing_waits(first):
         seen.append(lengths)
         return order(mask, lengths, *args, **kwargs)
 
-    order = recurrent.recurrence.remembered_order
-    with mock.patch.object(recurrent.recurrence, "remembered_order", watched), pretending() as device:
+    order = recurrent.chain.remembered_order
+    with mock.patch.object(recurrent.chain, "remembered_order", watched), pretending() as device:
         there = on_device(model, device).train()
         x = torch.ones(5, 4, dtype=torch.int64) if isinstance(first, Embedding) else torch.ones(5, 4, 3)
         note_count(x, 0.0, [4, 4, 3, 2, 0])
         y = there(moving.moved(x, device))
         assert y.device == device
         y.sum().backward()
-    assert seen == [[4, 4, 3, 2, 0]] * 2
+    assert seen == [[4, 4, 3, 2, 0]]  # once for both layers
 
 
 def test_masks_move_with_their_lengths():

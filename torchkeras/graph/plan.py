@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +13,8 @@ from torchkeras.layers.base import Layer, get_mask, has_mask, set_mask
 from torchkeras.layers.raw_modules import is_plain_door
 
 _module_call = nn.Module.__call__
-# how a step is called: on one tensor, on a list of them (both for one tensor), or in any other way
-_ONE, _LIST, _OTHER = range(3)
+# how a step is called: on one tensor, on a list of them (both for one tensor), in any other way, or with the steps after it
+_ONE, _LIST, _OTHER, _CHAIN = range(4)
 
 
 class Call:
@@ -44,6 +45,16 @@ class Call:
             elif type(first) is list and all(isinstance(part, Value) for part in first):
                 self.form, self.source = _LIST, tuple(part.number for part in first)
 
+    def run_one(self, module: Any, values: list[Any], masks: list[Any] | None) -> None:
+        """Call the module on one tensor, and store what it gives; `masks`: where masks are about."""
+        value, mask = values[self.source], None if masks is None else masks[self.source]
+        kwargs = {"training": module.training} if self.takes_training else {}
+        if mask is not None and self.takes_mask:
+            kwargs["mask"] = mask
+        values[self.target] = output = _module_call(module, value, **kwargs)
+        if masks is not None and (mask is not None or getattr(module, "_masks_itself", False)) and isinstance(module, Layer):
+            masks[self.target] = get_mask(output) if module.hangs_masks else module.compute_mask(value, mask)
+
     def run(self, module: nn.Module, values: list[Any], mask: Any = None) -> None:
         """Call the module in the general way, and store what it gives."""
         args, kwargs = fill((self.step.args, self.step.kwargs), values.__getitem__)
@@ -51,6 +62,33 @@ class Call:
             kwargs = module.fill(kwargs, mask)
         result = module(*args, **kwargs) if self.own_door else _module_call(module, *args, **kwargs)
         store(values, self.step.structure, result)
+
+
+class Chain:
+    """Several steps, each on what the one before gave and nobody else takes, that run at once where their layers can.
+
+    Args:
+        calls: The steps.
+    """
+
+    form = _CHAIN
+
+    def __init__(self, calls: list[Call]) -> None:
+        self.calls, self.source, self.target = calls, calls[0].source, calls[-1].target
+        self.done = tuple({number for call in calls for number in call.done})
+
+    def run(self, modules: Mapping[str, Any], values: list[Any], masks: list[Any] | None) -> None:
+        """Call the layers, at once or one by one, and store what the last one gives."""
+        layers = [modules[call.key] for call in self.calls]
+        together = getattr(layers[-1], "runs_chain", None)
+        result = None if together is None else together(layers, values[self.source], None if masks is None else masks[self.source])
+        if result is None:
+            for call, layer in zip(self.calls, layers, strict=True):
+                call.run_one(layer, values, masks)
+        else:
+            values[self.target], mask = result
+            if masks is not None:
+                masks[self.target] = mask
 
 
 class Plan:
@@ -63,8 +101,11 @@ class Plan:
         self.record = record
         self.count = len(record.infos)
         self.masked = record.masked
-        self.calls = [Call(step, modules.get(step.key), last) for step, last in zip(record.steps, _last_uses(record), strict=True)]
-        self.chain = self._as_chain()
+        calls = [Call(step, modules.get(step.key), last) for step, last in zip(record.steps, _last_uses(record), strict=True)]
+        self.calls = _with_chains(record, calls, modules)
+        # without a mask an Embedding and one layer gain nothing
+        several = any(isinstance(call, Chain) and (len(call.calls) > 2 or modules[call.calls[0].key].runs_chain) for call in self.calls)
+        self.chain = None if several else self._as_chain(calls)
         self.single_output = record.outputs.number if isinstance(record.outputs, Value) else None
 
     def __reduce__(self) -> Any:
@@ -73,17 +114,19 @@ class Plan:
     def __deepcopy__(self, memo: Any) -> None:
         return None
 
-    def _as_chain(self) -> list[str] | None:
+    def _as_chain(self, calls: list[Call]) -> list[str] | None:
         """The keys of the layers, where each step takes just what the one before gave."""
         record = self.record
         if len(record.inputs) != 1 or not isinstance(record.outputs, Value) or self.masked:
             return None
         now: Any = record.inputs[0]
-        for call in self.calls:
+        keys: list[str] = []
+        for call in calls:
             if call.form != _ONE or call.takes_training or call.source != now:
                 return None
+            keys.append(call.key)
             now = call.target
-        return [call.key for call in self.calls] if now == record.outputs.number else None
+        return keys if now == record.outputs.number else None
 
     def run(self, modules: Mapping[str, Any], inputs: list[Any]) -> Any:
         """The outputs for plain inputs, where no mask is about."""
@@ -94,11 +137,13 @@ class Plan:
             return value
         values = self._start(inputs)
         for call in self.calls:
-            module = modules[call.key]
             form = call.form
-            if form == _OTHER:
-                call.run(module, values)
+            if isinstance(call, Chain):
+                call.run(modules, values, None)
+            elif form == _OTHER:
+                call.run(modules[call.key], values)
             else:
+                module = modules[call.key]
                 value = values[call.source] if form == _ONE else [values[number] for number in call.source]
                 if call.takes_training:
                     values[call.target] = _module_call(module, value, training=module.training)
@@ -115,19 +160,14 @@ class Plan:
         values = self._start(inputs)
         masks = self._start(input_masks)
         for call in self.calls:
-            module = modules[call.key]
-            if call.form == _ONE:
-                value, mask = values[call.source], masks[call.source]
-                kwargs = {"training": module.training} if call.takes_training else {}
-                if mask is not None and call.takes_mask:
-                    kwargs["mask"] = mask
-                values[call.target] = output = _module_call(module, value, **kwargs)
-                if (mask is not None or getattr(module, "_masks_itself", False)) and isinstance(module, Layer):
-                    masks[call.target] = get_mask(output) if module.hangs_masks else module.compute_mask(value, mask)
-            elif isinstance(module, Layer):
-                _run_masked(call, module, values, masks)
+            if isinstance(call, Chain):
+                call.run(modules, values, masks)
+            elif call.form == _ONE:
+                call.run_one(modules[call.key], values, masks)
+            elif isinstance(modules[call.key], Layer):
+                _run_masked(call, modules[call.key], values, masks)
             else:
-                call.run(module, values)
+                call.run(modules[call.key], values)
             for number in call.done:
                 values[number] = masks[number] = None
         outputs = fill(self.record.outputs, values.__getitem__)
@@ -153,6 +193,31 @@ def _run_masked(call: Call, module: Layer, values: list[Any], masks: list[Any]) 
     if has_mask(in_masks) or module._masks_itself:
         output = fill(step.structure, values.__getitem__)
         store(masks, step.structure, get_mask(output) if module.hangs_masks else module.compute_mask(inputs, in_masks))
+
+
+def _with_chains(record: Record, calls: list[Call], modules: Mapping[str, Any]) -> list[Call | Chain]:
+    """The calls, those of recurrent layers in a row as one."""
+    uses = Counter(number for step in record.steps for number in step.inputs)
+    uses.update(record.output_numbers())
+    ends: dict[int, list[Call]] = {}  # by the value that the last of them gives
+    began: dict[int, list[Call]] = {}  # by the first of them
+    inside: set[int] = set()
+    for call in calls:
+        module = modules.get(call.key)
+        if call.form != _ONE or call.takes_training or not isinstance(module, Layer):
+            continue
+        before = ends.pop(call.source, None) if module.runs_chain and uses[call.source] == 1 else None
+        if before is not None:
+            before.append(call)
+            inside.add(id(call))
+        elif module.runs_chain or module.heads_chain:
+            before = began[id(call)] = [call]
+        if before is not None:
+            ends[call.target] = before
+    if all(len(chain) == 1 for chain in began.values()):
+        return list(calls)
+    long = {first: Chain(chain) for first, chain in began.items() if len(chain) > 1}
+    return [long.get(id(call), call) for call in calls if id(call) not in inside]
 
 
 def _last_uses(record: Record) -> list[tuple[int, ...]]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 from typing_extensions import Self
 
 from torchkeras import config, generations, regularizers
@@ -58,6 +59,8 @@ class Layer(History, LossCollector, KerasBorder):
     resolves_training: ClassVar[bool] = False  # `call` replaces training=None by self.training itself
     hangs_masks: ClassVar[bool] = False  # `call` hangs the masks on its outputs itself
     masks_follow_masks: ClassVar[bool] = False  # `compute_mask` makes no mask where none came, although the class overrides it
+    runs_chain: ClassVar[Callable[..., Any] | None] = None  # runs several layers in a row at once; such a layer can be one of them
+    heads_chain: ClassVar[bool] = False  # such a layer can stand before them
     config_omits: ClassVar[tuple[str, ...]] = ()  # arguments of __init__ that are not in the config
     # found out when a class is made
     _takes_training: ClassVar[bool] = False
@@ -175,16 +178,17 @@ class Layer(History, LossCollector, KerasBorder):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._direct and len(args) == 1 and not kwargs and fixed[0] is None:
             inputs = args[0]
-            if (
-                type(inputs) is Tensor
-                and inputs.dim() == self._ndim
-                and (torch.compiler.is_compiling() or getattr(inputs, "_keras_mask", None) is None)
-            ) or (type(inputs) is list and self._ndim is None and _all_plain(inputs)):
+            if (type(inputs) is Tensor and inputs.dim() == self._ndim and (is_compiling() or getattr(inputs, "_keras_mask", None) is None)) or (
+                type(inputs) is list and self._ndim is None and _all_plain(inputs)
+            ):
                 try:
-                    return _module_call(self, inputs)
+                    output = _module_call(self, inputs)
                 except (RuntimeError, IndexError):
                     check_inputs(self.name, self.input_spec, shape_of(inputs))
                     raise
+                if self._masks_itself and not is_compiling():
+                    self._hand_on_mask(output, inputs, get_mask(inputs))
+                return output
         return self._enter(args, kwargs)
 
     def _enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -200,14 +204,14 @@ class Layer(History, LossCollector, KerasBorder):
             kwargs["mask"] = to_tensors(kwargs["mask"], keep_integers=True)
         inputs = args[0] if args else next(iter(kwargs.values()), None)
         self.ensure_built(inputs)
-        if not torch.compiler.is_compiling():
+        if not is_compiling():
             self._direct = self._goes_straight(inputs)
         check_inputs(self.name, self.input_spec, shape_of(inputs) if self.input_spec is not None else None)
         masks = kwargs.get("mask")
         if masks is None and (self.supports_masking or self._masks_itself or self._refuses_masks):
             masks = get_mask(inputs)
         output = _module_call(self, *args, **self.fill(kwargs, masks))
-        if (has_mask(masks) or self._masks_itself) and not torch.compiler.is_compiling():
+        if (has_mask(masks) or self._masks_itself) and not is_compiling():
             self._hand_on_mask(output, inputs, masks)
         return output
 
@@ -244,7 +248,7 @@ class Layer(History, LossCollector, KerasBorder):
 
     def _may_go_straight(self) -> bool:
         """Whether a call on one plain tensor, or on a list of them, needs nothing but the kernel."""
-        return self.built and not self._masks_itself and (self.resolves_training or not self._takes_training)
+        return self.built and (self.resolves_training or not self._takes_training)
 
     def _goes_straight(self, inputs: Any) -> bool:
         return self._may_go_straight() and (self._ndim is not None or isinstance(inputs, list))
@@ -357,7 +361,7 @@ class Layer(History, LossCollector, KerasBorder):
 
 def _all_plain(inputs: list[Any]) -> bool:
     """Whether all are tensors that carry no mask."""
-    compiling = torch.compiler.is_compiling()
+    compiling = is_compiling()
     return all(type(one) is Tensor and (compiling or getattr(one, "_keras_mask", None) is None) for one in inputs)
 
 

@@ -46,6 +46,7 @@ class Embedding(Layer):
 
     keras_weights = {"embeddings": ("weight", layouts.as_is)}
     accepts_integers = True
+    heads_chain = True
     sparse_gradients: bool = False
     checks_ids: bool = False
 

@@ -234,6 +234,15 @@ class GatedCell(CellDropout):
         drops = training and (self.dropout > 0 or self.recurrent_dropout > 0)
         return None if drops or not self.runs_whole else self.fused_mode()
 
+    def plain_recurrence(self, training: bool) -> Recurrence | None:
+        """How a whole sequence runs where nothing is dropped; `None`: something is, or a subclass has its own `call`."""
+        if not self.runs_whole or (training and (self.dropout > 0 or self.recurrent_dropout > 0)):
+            return None
+        weights, mode = self.weights_for_torch(), self.fused_mode()
+        if mode is not None:
+            return Recurrence.fused(mode, weights)
+        return Recurrence(self.step(weights), partial(project, weights=weights), by_row=True)
+
     def _recurrence(self, inputs: Tensor, dropped: Tensor | None, state_dropped: Tensor | None) -> tuple[Recurrence, Tensor, tuple[Any, ...]]:
         weights = self.weights_for_torch()
         constants = () if state_dropped is None else (state_dropped,)

@@ -14,13 +14,14 @@ from torchkeras.layers.config import base_config
 from torchkeras.layers.input_spec import InputSpec
 from torchkeras.layers.recurrent.arguments import SequenceArguments
 from torchkeras.layers.recurrent.calling import cell_states, flat_sizes, takes
+from torchkeras.layers.recurrent.chain import run_in_a_row
 from torchkeras.layers.recurrent.gated_cell import GatedCell, zero_states
 from torchkeras.layers.recurrent.running import Request, run_cell
 from torchkeras.layers.recurrent.stacked import StackedRNNCells, check_cell
 from torchkeras.layers.recurrent.states import KeptStates
 from torchkeras.layers.serialization import deserialize, serialize
 from torchkeras.layers.symbolic import in_trial
-from torchkeras.ops.recurrent import FORMS, known_lengths, run_fused
+from torchkeras.ops.recurrent import FORMS, Link, known_lengths, run_fused
 
 
 @layer_registry.add()
@@ -51,6 +52,7 @@ class RNN(SequenceArguments, KeptStates):
 
     supports_masking = True
     resolves_training = True
+    runs_chain = staticmethod(run_in_a_row)
     scopes_cell: ClassVar[bool] = True  # variables have the cell's name in theirs, where the release does that
 
     def __init__(
@@ -173,7 +175,7 @@ class RNN(SequenceArguments, KeptStates):
             self.go_backwards,
             self.return_sequences,
             self.return_state or self.stateful,
-            "zeros" if self.zero_output_for_mask else self._masked_output,
+            self.rule_for_masked_steps,
             self.masked,
             None if mask is None else known_lengths(mask),
         )
@@ -184,6 +186,22 @@ class RNN(SequenceArguments, KeptStates):
         if result.outputs is None:
             return result
         return result._replace(outputs=result.outputs.expand(-1, steps, *result.outputs.shape[2:]))
+
+    @property
+    def rule_for_masked_steps(self) -> str:
+        """What a masked step puts out; see `torchkeras.ops.recurrent.run`."""
+        return "zeros" if self.zero_output_for_mask else self._masked_output
+
+    def as_link(self, *, last: bool) -> Link | None:
+        """The layer as one of several that run at once, `last`: as the last of them; `None` where it has to be called."""
+        own, cell = type(self), self._modules.get("cell")
+        if own.call is not RNN.call or own.forward is not RNN.forward or own.compute_mask is not RNN.compute_mask:
+            return None
+        asks = self.stateful or self.time_major or self.return_state or self.go_backwards or self.masked != "auto"
+        if asks or not (last or self.return_sequences) or not isinstance(cell, GatedCell) or not cell.built:
+            return None
+        recurrence = cell.plain_recurrence(self.training)
+        return None if recurrence is None else Link(recurrence, cell.units, cell.states)
 
     def get_initial_state(self, inputs: Tensor) -> list[Tensor]:
         """The states of a batch before its first step: the cell's `get_initial_state`, or zeros.

@@ -1,10 +1,12 @@
 """Recurrence on tensors: fused kernels, loops over time, masks of any pattern."""
 
+from torchkeras.ops.recurrent.chain import Link, run_chain
 from torchkeras.ops.recurrent.convolution import conv_lstm_step, convolve
 from torchkeras.ops.recurrent.counts import hand_on_counts, note_count, with_noted_count
 from torchkeras.ops.recurrent.kernels import flatten_weights, run_fused
 from torchkeras.ops.recurrent.order import StepOrder, known_lengths, order_steps, set_known_lengths
-from torchkeras.ops.recurrent.recurrence import FORMS, MASKED_OUTPUTS, Recurrence, Result, run
+from torchkeras.ops.recurrent.recurrence import Recurrence
+from torchkeras.ops.recurrent.runs import FORMS, MASKED_OUTPUTS, Result, run
 from torchkeras.ops.recurrent.scan import masked_scan, packed_scan, scan
 from torchkeras.ops.recurrent.steps import gru_step, lstm_step, project, simple_rnn_step
 from torchkeras.ops.recurrent.weights import GATES, Weights, swap_gates, weights_from_keras, weights_to_keras
@@ -13,6 +15,7 @@ __all__ = [
     "FORMS",
     "GATES",
     "MASKED_OUTPUTS",
+    "Link",
     "Recurrence",
     "Result",
     "StepOrder",
@@ -30,6 +33,7 @@ __all__ = [
     "packed_scan",
     "project",
     "run",
+    "run_chain",
     "run_fused",
     "scan",
     "set_known_lengths",

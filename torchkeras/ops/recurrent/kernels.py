@@ -66,6 +66,30 @@ def run_fused(
     return outputs, tuple(last) if backward_weights is not None else tuple(state.squeeze(0) for state in last)
 
 
+def run_stack(mode: str, inputs: Tensor, states: States | None, weights: Sequence[Weights], *, batch_first: bool = True) -> tuple[Tensor, States]:
+    """Run all steps of several layers of one kind in one kernel.
+
+    Args:
+        mode: "lstm", "gru", "rnn_tanh" or "rnn_relu".
+        inputs: The sequence.
+        states: (h,), or (h, c) of LSTMs; `None`: zeros.
+        weights: Those of each layer, all of one number of units, with biases or all without.
+        batch_first: Whether `inputs` and outputs begin with the batch, else with the steps.
+
+    Shape:
+        inputs (batch, steps, size) or (steps, batch, size); states (layers, batch, units) each
+        -> the last layer's outputs with `units` last, and the last states (layers, batch, units)
+    """
+    parameters = [tensor for each in weights for tensor in parameter_list(each)]
+    train = torch.is_grad_enabled() and (inputs.requires_grad or any(t.requires_grad for t in (*parameters, *(states or ()))))
+    if states is None:
+        zeros = inputs.new_zeros((len(weights), inputs.shape[0 if batch_first else 1], weights[0].units))
+        states = (zeros, zeros) if mode == "lstm" else (zeros,)
+    start: Any = states if mode == "lstm" else states[0]
+    outputs, *last = _KERNELS[mode](inputs, start, parameters, weights[0].bias_ih is not None, len(weights), 0.0, train, False, batch_first)
+    return outputs, tuple(last)
+
+
 def parameter_list(weights: Weights) -> list[Tensor]:
     """The weights as the kernels take them: two biases or none."""
     ih, hh, bias_ih, bias_hh = weights
