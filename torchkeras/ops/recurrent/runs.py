@@ -15,7 +15,7 @@ from torch import Tensor
 
 from torchkeras.ops.recurrent.choice import choose_cut, choose_form, cost_of_a_step
 from torchkeras.ops.recurrent.kernels import run_fused
-from torchkeras.ops.recurrent.order import StepOrder, every_step, one_block, readable, remembered_order
+from torchkeras.ops.recurrent.order import Cut, StepOrder, every_step, one_block, readable, remembered_order
 from torchkeras.ops.recurrent.recurrence import Recurrence, finish, last_output, put_back, run_moved
 from torchkeras.ops.recurrent.scan import masked_scan, scan
 from torchkeras.ops.recurrent.steps import States
@@ -89,7 +89,7 @@ def run(
         return _run_masked_scan(recurrence, inputs, states, constants, mask, wanted)
     if form == "packed" and known is None:
         known = mask.sum(1).tolist()  # packing needs the lengths on the host
-    cut = every_step if form == "packed" else one_block
+    cut: Cut = every_step if form == "packed" else one_block
     if form == "dense" and masked == "auto":
         cut = choose_cut(inputs.device, cost_of_a_step(states[0].shape[-1], inputs.shape[-1]), known)
     order = remembered_order(mask, known, cut, go_backwards=go_backwards)
