@@ -384,3 +384,15 @@ def test_later_training_does_not_touch_the_module():
     model.compile("sgd", "mse")
     model.fit(x.numpy(), np.zeros((4, 3), "float32"), verbose=0)
     assert torch.equal(module(x), before)
+
+
+def test_operations_on_images_leave_the_order_of_the_axes():
+    x = Input((6, 5, 3))
+    a = layers.Conv2D(4, 3, padding="same")(x)
+    b = layers.Conv2D(4, 1)(a)
+    y = torch.relu((a + b) * 0.5 - 1) / (2 + torch.exp(a))
+    y = layers.Conv2D(2, 2)(y * torch.arange(4.0))  # a constant beside the channels: their place counts
+    _, text = exported(Model(x, y), torch.rand(2, 6, 5, 3))
+    exported(Model(x, a @ b.transpose(2, 3)), torch.rand(2, 6, 5, 3))
+    exported(Model(x, a @ (a + b).mT), torch.rand(2, 6, 5, 3))
+    assert text.count(".permute(") == 4  # at both ends, and around the constant

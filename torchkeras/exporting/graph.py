@@ -85,7 +85,7 @@ def _write_step(writer: Writer, layer: nn.Module, step: Step, values: dict[int, 
         found = _raw(writer, layer, step, args, kwargs)
     else:
         found = _layer(writer, layer, step.key, args, kwargs, done)
-    if isinstance(found, str):  # a structure of results in one text
+    if isinstance(layer, TorchOp) or not isinstance(layer, Layer):  # a structure of results in one text
         return _taken_apart(writer, step, found)
     return list(found) if isinstance(found, list) else [found]
 
@@ -195,7 +195,7 @@ def _inner_shape(layer: TimeDistributed, x: Value) -> tuple[int | None, ...]:
     return (None, *tuple(shape)[2:])
 
 
-def _raw(writer: Writer, module: nn.Module, step: Step, args: Any, kwargs: Mapping[str, Any]) -> str:
+def _raw(writer: Writer, module: nn.Module, step: Step, args: Any, kwargs: Mapping[str, Any]) -> Made:
     inside = next((part for part in module.modules() if isinstance(part, Layer)), None)
     if inside is not None:
         raise ExportError(
@@ -203,14 +203,14 @@ def _raw(writer: Writer, module: nn.Module, step: Step, args: Any, kwargs: Mappi
             f"'{inside.name}' is inside of it. Put such layers into the graph itself."
         )
     call = Call(writer, module, step.key, [])
-    return raw_call(call, writer.given(module, step.key, module_text(module)), args, kwargs)
+    return Made(raw_call(call, writer.given(module, step.key, module_text(module)), args, kwargs))
 
 
-def _taken_apart(writer: Writer, step: Step, text: str) -> list[Made | Value]:
+def _taken_apart(writer: Writer, step: Step, made: Made) -> list[Made | Value]:
     """Each result out of a text that gives a structure of them."""
     if isinstance(step.structure, Place):
-        return [Made(text)]
-    name = writer.assign(f"{step.key}_results", text)
+        return [made]
+    name = writer.assign(f"{step.key}_results", made.text)
     found: list[Made | Value] = []
 
     def visit(part: Any, access: str) -> None:

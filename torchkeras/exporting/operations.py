@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,9 @@ from torch import nn
 
 from torchkeras.exporting.table import Call
 from torchkeras.exporting.texts import literal, short
+from torchkeras.exporting.writer import Made
 from torchkeras.layers.op_arguments import Kept, OwnSize, Slot
+from torchkeras.layers.symbolic import map_structure
 from torchkeras.layers.torch_functions import Attribute, OnCopy, name_of_function
 from torchkeras.layers.torch_ops import TorchOp
 
@@ -21,11 +24,34 @@ _BINARY = {
     "==": "eq", "!=": "ne not_equal", "&": "and", "|": "or", "^": "xor",
 }  # fmt: skip
 OPERATORS = {name: sign for sign, names in _BINARY.items() for name in names.split()}
+# functions of each entry by itself, whose other arguments are numbers
+_BY_SIGN = {name for name in OPERATORS if name != "matmul"}
+_NAMED = """
+neg negative abs absolute exp log sqrt rsqrt square tanh sigmoid relu sin cos clamp maximum minimum reciprocal erf sign elu selu gelu silu mish
+softplus leaky_relu relu6 hardtanh
+"""
+POINTWISE = _BY_SIGN | {f"r{name}" for name in _BY_SIGN} | set(_NAMED.split())
 _REFLECTED = {f"__r{name}__": sign for name, sign in OPERATORS.items()}
 _UNARY = {"neg": "-{0}", "negative": "-{0}", "__neg__": "-{0}", "__invert__": "~{0}", "__abs__": "{0}.abs()"}
 
 
-def operation(call: Call) -> str:
+def operation(call: Call) -> Made:
+    """What a recorded torch function makes of its inputs; functions of each entry by itself leave the order of the axes as it is.
+
+    Raises:
+        ExportError: as `operation_text`.
+    """
+    values, layer = call.several, call.layer
+    constants: list[Any] = []
+    map_structure((layer._args, layer._kwargs), lambda part: constants.append(part) if isinstance(part, (Kept, OwnSize)) else None)
+    name = name_of_function(layer.function) or ""
+    moved = all(value.moved for value in values) and len({value.rank for value in values}) == 1
+    if moved and not constants and name.rpartition(".")[2].strip("_") in POINTWISE:
+        return Made(operation_text(replace(call, inputs=[value._replace(moved=False) for value in values])), True)
+    return Made(operation_text(call))
+
+
+def operation_text(call: Call) -> str:
     """The text of a recorded torch function on its inputs.
 
     Raises:
