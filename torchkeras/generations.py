@@ -81,6 +81,7 @@ TABLE: Final[dict[str, Row]] = {
     "batchnorm.axis_list": Row(False, True, "configs of built layers give axis as it was given, or as a list of axes counted from the front"),
     "batchnorm.frozen_is_inference": Row(False, True, "BatchNormalization with trainable=False runs in inference mode"),
     "activity.divide_by_batch": Row(False, True, "activity regularizer: sum over the batch, or divided by the batch size"),
+    "graph.added_layers": Row(False, True, "what model.add_loss and add_metric compute of a graph's tensors: in its layers and config, or apart"),
     "losses.call_first": Row(False, True, "order of a layer's losses: regularizers of weights first, or what its calls added"),
     "conv.batch_axes": Row(False, True, "Conv1D, Conv2D, Conv3D take inputs with several batch axes"),
     "config.conv_groups": Row(False, True, "configs of convolutions have groups, those of separable ones also unused kernel_* entries"),
@@ -111,6 +112,8 @@ TABLE: Final[dict[str, Row]] = {
     "trainable.warns": Row(True, False, "training warns where `trainable` was changed since compile"),
     "logs.validation_first": Row(True, False, "the values of validation come first in the logs of an epoch"),
     "logs.batch": Row("batch", "running", "logs of on_batch_end: the batch's own values, or running means"),
+    # architectures
+    "applications.names": Row("keras2", "tf.keras", "names and details of the layers of keras.applications", keras1="keras1"),
     # data tools
     "to_categorical.flat": Row(False, False, "to_categorical gives two axes whatever the labels' shape", keras1=True),
     "tokenizer.counts_anew": Row(False, False, "Tokenizer.fit_on_* forgets the documents counted before", keras1=True),

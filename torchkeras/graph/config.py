@@ -14,7 +14,7 @@ from torchkeras.graph.record import Record, Step, Value, fill, flat_values
 from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.naming import name_of
 from torchkeras.layers.serialization import deserialize, serialize
-from torchkeras.layers.symbolic import symbolic_leaves
+from torchkeras.layers.symbolic import KerasTensor, symbolic_leaves
 
 if TYPE_CHECKING:
     from torchkeras.graph.network import Network
@@ -29,7 +29,7 @@ def graph_config(model: Network) -> dict[str, Any]:
     record = model._graph()
     local = _local_nodes(record)
     steps: dict[str, list[Step]] = {key: [] for key in record.layer_keys}
-    for step in sorted(record.steps, key=lambda step: step.node_index):
+    for step in sorted(_shown(record), key=lambda step: step.node_index):
         steps[step.key].append(step)
     layers = []
     for key, own_steps in steps.items():
@@ -46,11 +46,23 @@ def graph_config(model: Network) -> dict[str, Any]:
     return {"name": model.name, "layers": layers, "input_layers": inputs, "output_layers": outputs}
 
 
+def _shown(record: Record) -> list[Step]:
+    """The steps that are in configs: in Keras 1 and 2 without those that `add_loss` brought."""
+    if generations.choose("graph.added_layers"):
+        return record.steps
+    needed, found = set(record.output_numbers()), []
+    for step in reversed(record.steps):
+        if needed.intersection(step.outputs):
+            needed.update(step.inputs)
+            found.append(step)
+    return found[::-1]
+
+
 def _local_nodes(record: Record) -> dict[tuple[str, int], int]:
     """(key, index among all calls of the layer) -> index among those that belong to this graph."""
     local: dict[tuple[str, int], int] = {}
     counts: dict[str, int] = {}
-    for step in sorted(record.steps, key=lambda step: step.node_index):
+    for step in sorted(_shown(record), key=lambda step: step.node_index):
         local[step.key, step.node_index] = counts.get(step.key, 0)
         counts[step.key] = local[step.key, step.node_index] + 1
     return local
@@ -108,11 +120,11 @@ def _argument_names(layer: nn.Module | None) -> list[str]:
     return [parameter.name for parameter in parameters if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
 
 
-def build_graph(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> tuple[Any, Any]:
+def build_graph(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> tuple[Any, Any, list[KerasTensor]]:
     """Make the layers of a config and call them as it says.
 
     Returns:
-        The symbolic inputs and outputs: one, or a list.
+        The symbolic inputs and outputs: one, or a list. Then what calls made that no output needs: losses and metrics.
 
     Raises:
         ValueError: a config whose calls refer to layers that it does not have.
@@ -128,12 +140,16 @@ def build_graph(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
             made[name, 0, 0] = layer.inbound_nodes[0].outputs[0]
         waiting += [(name, index, node) for index, node in enumerate(entry["inbound_nodes"], start=first_node(layer))]
     called = {name: first_node(layer) for name, layer in layers.items()}
+    loose: dict[tuple[str, int], list[KerasTensor]] = {}  # what no call has taken so far
     while waiting:
         later = []
         for name, index, node in waiting:
-            if index == called[name] and all(tuple(reference) in made for reference in _references(node, layers)):
-                outputs = symbolic_leaves(_call_node(layers[name], node, made, layers))
+            sources = _references(node, layers) if index == called[name] else []
+            if sources and all(tuple(source) in made for source in sources):
+                loose[name, index] = outputs = symbolic_leaves(_call_node(layers[name], node, made, layers))
                 made.update({(name, index, number): tensor for number, tensor in enumerate(outputs)})
+                for source in sources:
+                    loose.pop((source[0], source[1]), None)
                 called[name] = index + 1
             else:
                 later.append((name, index, node))
@@ -141,7 +157,10 @@ def build_graph(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
             stuck = sorted({name for name, *_ in later})
             raise ValueError(f"The config of model {config.get('name')!r} cannot be built: layers {stuck} wait for inputs that nothing makes.")
         waiting = later
-    return _ends(config["input_layers"], made, layers), _ends(config["output_layers"], made, layers)
+    outputs = _ends(config["output_layers"], made, layers)
+    given = {id(tensor) for tensor in symbolic_leaves(outputs)}
+    beside = [parts[0] for parts in loose.values() if not given.intersection(map(id, parts))]
+    return _ends(config["input_layers"], made, layers), outputs, beside
 
 
 def _ends(references: Any, made: Mapping[Any, Any], layers: Mapping[str, Any]) -> Any:

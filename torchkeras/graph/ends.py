@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,8 +18,8 @@ from torchkeras.layers.symbolic import KerasTensor, shape_of, symbolic_leaves
 class Symbols:
     """The symbolic ends of a graph; copies and pickles start without them, and make them from the record when asked."""
 
-    def __init__(self, inputs: Any = None, outputs: Any = None) -> None:
-        self.inputs, self.outputs = inputs, outputs
+    def __init__(self, inputs: Any = None, outputs: Any = None, added: Sequence[KerasTensor] = ()) -> None:
+        self.inputs, self.outputs, self.added = inputs, outputs, list(added)
 
     def __bool__(self) -> bool:
         return self.outputs is not None
@@ -111,7 +111,7 @@ class GraphEnds(Layer):
         return shape_of(self._infer((made if several else made[0],), {}))
 
 
-def _materialize(record: records.Record, modules: Mapping[str, Any]) -> tuple[Any, Any]:
+def _materialize(record: records.Record, modules: Mapping[str, Any]) -> tuple[Any, Any, list[KerasTensor]]:
     """New symbolic tensors and nodes for a record, after a copy or a pickle."""
     made = [KerasTensor.placeholder(info.shape, info.dtype, info.label) for info in record.infos]
     for info, tensor in zip(record.infos, made, strict=True):
@@ -125,4 +125,4 @@ def _materialize(record: records.Record, modules: Mapping[str, Any]) -> tuple[An
         args, kwargs, structure = (records.fill(part, made.__getitem__) for part in (step.args, step.kwargs, step.structure))
         Node(modules[step.key], args, kwargs, structure)
     inputs = [made[number] for number in record.inputs]
-    return inputs, records.fill(record.outputs, made.__getitem__)
+    return inputs, records.fill(record.outputs, made.__getitem__), [made[number] for number in record.added]

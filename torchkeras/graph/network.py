@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -63,20 +63,23 @@ class Network(GraphEnds):
 
     # -- the graph
 
-    def _init_graph(self, inputs: Any, outputs: Any) -> None:
+    def _init_graph(self, inputs: Any, outputs: Any, added: Sequence[KerasTensor] = ()) -> None:
         inputs_flat, outputs_flat = symbolic_leaves(inputs), symbolic_leaves(outputs)
         self._check_ends(inputs, outputs, inputs_flat, outputs_flat)
         input_layers = [_input_layer_of(tensor) for tensor in inputs_flat]
-        added = self.__dict__.get("_added_ends")  # what is computed beside the outputs: losses and metrics
-        nodes, layers = records.sorted_nodes(inputs_flat, [*outputs_flat, *((added and added.outputs) or ())])
+        nodes, layers = records.sorted_nodes(inputs_flat, outputs_flat)
         layers = [layer for layer in input_layers if layer not in layers] + layers
-        keys = self._adopt(layers)
-        record = records.make_record(inputs_flat, outputs, outputs_flat, keys, nodes)
-        record.layer_keys = [keys[layer] for layer in layers]
+        beside: dict[nn.Module, None] = {}
+        if added:
+            nodes, _ = records.sorted_nodes(inputs_flat, [*outputs_flat, *added])
+            beside = dict.fromkeys(layer for end in added for layer in records.sorted_nodes(inputs_flat, [end])[1] if layer not in layers)
+        keys = self._adopt([*layers, *beside])
+        record = records.make_record(inputs_flat, outputs, list(added), keys, nodes)
+        record.layer_keys = [keys[layer] for layer in [*layers, *(beside if generations.choose("graph.added_layers") else ())]]
         record.input_keys = [keys[layer] for layer in input_layers]
         self._record_ = record
         self._plan = None
-        self._symbols = Symbols(inputs, outputs)
+        self._symbols = Symbols(inputs, outputs, added)
         self._input_names_in = list(inputs) if isinstance(inputs, Mapping) else None
         self._to_float = [
             self._modules[key].input_dtype if self._wants_floats(number) else None  # type: ignore[union-attr, misc]

@@ -58,6 +58,7 @@ class Record:
 
     inputs: list[int] = field(default_factory=list)
     outputs: Any = None  # a structure of `Value`
+    added: list[int] = field(default_factory=list)  # what is computed beside the outputs: losses and metrics
     steps: list[Step] = field(default_factory=list)
     infos: list[Info] = field(default_factory=list)
     layer_keys: list[str] = field(default_factory=list)  # in Keras' order
@@ -157,8 +158,16 @@ def _walk_back(output: KerasTensor, given: set[int], first_met: dict[nn.Module, 
         stack += [(source, False) for source in reversed(node.inputs)]
 
 
-def make_record(inputs: list[KerasTensor], outputs: Any, flat_outputs: list[KerasTensor], keys: Mapping[nn.Module, str], nodes: list[Node]) -> Record:
-    """The flat record of sorted nodes. `keys` has the name of each layer in the network."""
+def make_record(inputs: list[KerasTensor], outputs: Any, added: list[KerasTensor], keys: Mapping[nn.Module, str], nodes: list[Node]) -> Record:
+    """The flat record of sorted nodes.
+
+    Args:
+        inputs: Where the graph begins.
+        outputs: A structure of symbolic tensors.
+        added: What is computed beside them.
+        keys: The name of each layer in the network.
+        nodes: The calls, in the order of computing.
+    """
     record = Record()
     number_of: dict[int, int] = {}
 
@@ -184,5 +193,6 @@ def make_record(inputs: list[KerasTensor], outputs: Any, flat_outputs: list[Kera
         index = next(i for i, known in enumerate(inbound_nodes(node.layer)) if known is node)
         record.steps.append(Step(keys[node.layer], args, kwargs, structure, flat_values((args, kwargs)), flat_values(structure), index))
     record.outputs = map_leaves(outputs, number)
-    record.output_keys = [record.infos[number(tensor).number].key for tensor in flat_outputs]
+    record.output_keys = [record.infos[value].key for value in record.output_numbers()]
+    record.added = [number(tensor).number for tensor in added]
     return record

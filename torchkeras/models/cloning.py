@@ -126,7 +126,10 @@ def _clone_graph(model: Network, given: list[KerasTensor] | None, clone: Callabl
     inputs: Any = starts[0] if len(starts) == 1 else starts
     if model._input_names_in is not None:
         inputs = dict(zip(model._input_names_in, starts, strict=True))
-    return Model(inputs, records.fill(record.outputs, made.__getitem__), name=model.name)
+    cloned = Model(inputs, records.fill(record.outputs, made.__getitem__), name=model.name)
+    if generations.choose("graph.added_layers"):
+        cloned.compute_also([made[number] for number in record.added])
+    return cloned
 
 
 def _clone_input(layer: Any) -> InputLayer:

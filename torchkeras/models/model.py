@@ -67,8 +67,10 @@ class Model(Saves, Keras1Calls):
         if "layers" not in config or "input_layers" not in config:
             return cls(**config)
         with admitting():
-            inputs, outputs = build_graph(config, custom_objects)
-        return cls(inputs=inputs, outputs=outputs, name=config.get("name"), trainable=config.get("trainable", True))
+            inputs, outputs, beside = build_graph(config, custom_objects)
+        model = cls(inputs=inputs, outputs=outputs, name=config.get("name"), trainable=config.get("trainable", True))
+        model.compute_also(beside)
+        return model
 
     def find_lr(self, x: Any, y: Any = None, **options: Any) -> LearningRateSearch:
         """Train for some steps with rising learning rates, to see where the loss falls fastest; model and optimizer are then as before.

@@ -242,6 +242,16 @@ class Sequential(ClassPredictions, Model):
             raise AttributeError(f"Model '{self.name}' has no defined shape yet: give the first layer an input_shape, or call the model on data.")
 
     def get_config(self) -> dict[str, Any]:
+        """The layers as plain data.
+
+        Raises:
+            ValueError: `add_loss` or `add_metric` brought a symbolic tensor, for which the list of layers has no place.
+        """
+        if self._record_ is not None and self._record_.added and generations.choose("graph.added_layers"):
+            raise ValueError(
+                f"Model '{self.name}' is a Sequential that add_loss() or add_metric() gave a symbolic tensor: a list of layers cannot say that. "
+                "Make Model(model.inputs, model.outputs) of it before, and add them there."
+            )
         layers = [serialize(layer) for layer in self.layers]
         if self._record_ is not None and generations.choose("summary.title"):
             layers.insert(0, serialize(self._modules[self._input_key]))  # type: ignore[arg-type]

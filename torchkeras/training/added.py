@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
-from torchkeras.graph.ends import Symbols
 from torchkeras.graph.network import Network
 from torchkeras.layers.base import Layer, layer_registry
-from torchkeras.layers.symbolic import KerasTensor, symbolic_leaves
+from torchkeras.layers.symbolic import KerasTensor
 
 
 @layer_registry.add()
@@ -75,7 +75,7 @@ class Adding(Network):
         """
         for loss in losses if isinstance(losses, (list, tuple)) else [losses]:
             if isinstance(loss, KerasTensor):
-                self._add_end(AddLoss()(loss))
+                self.compute_also([AddLoss(unconditional=False)(loss)])
             else:
                 super().add_loss(loss, inputs)
 
@@ -90,12 +90,11 @@ class Adding(Network):
             return
         if name is None or aggregation not in ("mean", None):
             raise ValueError(f"add_metric of model '{self.name}' needs a name and aggregation='mean', but got {name!r} and {aggregation!r}.")
-        self._add_end(AddMetric(aggregation, name)(value))
+        self.compute_also([AddMetric(aggregation, name)(value)])
 
-    def _add_end(self, tensor: KerasTensor) -> None:
-        """Have the graph compute one more tensor, which is no output."""
-        inputs, outputs = self._ends()
-        ends = self.__dict__.setdefault("_added_ends", Symbols(None, []))
-        ends.outputs = [*(ends.outputs or ()), *symbolic_leaves(tensor)]
-        self._init_graph(inputs, outputs)
-        self.__dict__.pop("_has_loss_layers", None)
+    def compute_also(self, tensors: Sequence[KerasTensor]) -> None:
+        """Have the graph compute symbolic tensors that are no outputs of the model: those of layers that add losses and metrics."""
+        if tensors:
+            inputs, outputs = self._ends()
+            self._init_graph(inputs, outputs, [*self._symbols.added, *tensors])
+            self.__dict__.pop("_has_loss_layers", None)
