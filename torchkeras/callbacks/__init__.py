@@ -1,5 +1,7 @@
 """Callbacks: what looks at training, and acts on it."""
 
+from torchkeras.callbacks import experimental as experimental
+from torchkeras.callbacks.backup_and_restore import BackupAndRestore
 from torchkeras.callbacks.base import Callback
 from torchkeras.callbacks.base_logger import BaseLogger
 from torchkeras.callbacks.callback_list import CallbackList
@@ -17,6 +19,7 @@ from torchkeras.callbacks.tensorboard import TensorBoard
 from torchkeras.callbacks.terminate_on_nan import TerminateOnNaN
 
 __all__ = [
+    "BackupAndRestore",
     "BaseLogger",
     "CSVLogger",
     "Callback",

@@ -90,6 +90,8 @@ class Callback:
         """What the callback has to remember so that a later run goes on exactly here."""
         return {name: copy.deepcopy(getattr(self, name)) for name in self.state_names}
 
+    state_dict.of_names = True  # type: ignore[attr-defined]  # tells it from one that a subclass has written
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state: now, and again once the next training has begun, which otherwise starts afresh.
 

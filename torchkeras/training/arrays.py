@@ -170,6 +170,8 @@ class ArrayBatches(InMemory):
         """The data in this epoch's order, in pieces of whole batches."""
         order, start = self.drawn(self.order.next)
         start *= self.batch_size
+        if start >= self.samples:  # a saved run had taken them all
+            return
         if order is None:
             yield [leaf[start:] for leaf in self.leaves] if start else self.leaves
             return

@@ -18,6 +18,7 @@ from torchkeras.training.distributed import agreed, average_statistics, together
 from torchkeras.training.hooks import CallbackList, attach_handlers, attach_metrics, bind, end_logs, engine_metrics
 from torchkeras.training.interrupts import Interrupts
 from torchkeras.training.logs import read_all
+from torchkeras.training.resuming.run import Resuming
 from torchkeras.training.tensors import flatten, like
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Plan:
         validation: What to validate on, or `None`.
         validation_steps: Batches to validate on; `None`: all.
         validation_freq: Validate every so many epochs, or after the epochs listed (counted from 1).
+        resuming: What saves the run, and lets it go on from where it was saved; `None`: nothing does.
     """
 
     batches: Batches
@@ -52,6 +54,7 @@ class Plan:
     validation: Batches | None = None
     validation_steps: int | None = None
     validation_freq: Any = 1
+    resuming: Resuming | None = None
     logs: dict[str, float] = field(default_factory=dict)
 
     def validates(self, epoch: int) -> bool:
@@ -78,6 +81,7 @@ class FitRun:
         self.stops_within = generations.choose("fit.stops_after") == "batch"
         self.early_stop = generations.choose("fit.stop_at_begin")
         self.batches_before = 0
+        self.epoch_done = True
         self.ran_out = False
         self.own_names: set[str] = set()  # names in the logs that are not of Ignite metrics
 
@@ -90,14 +94,22 @@ class FitRun:
         state, plan = self.engine.state, self.plan
         state.epoch = plan.initial_epoch
         state.iteration = plan.initial_epoch * (plan.steps or 0)
+        if plan.resuming is None:
+            self._begin()
+            return
+        plan.resuming.before(self)
         self._begin()
+        plan.resuming.begun(self)
 
     def epoch_started(self) -> None:
         """Events.EPOCH_STARTED"""
         self.model.reset_metrics()
         self.model.train()
         self.batches_before = self.engine.state.iteration
+        self.epoch_done = False
         self.plan.hooks.call("on_epoch_begin", self.engine.state.epoch - 1, {})
+        if self.plan.resuming is not None:
+            self.plan.resuming.epoch_begun(self)
 
     def data_ended(self) -> None:
         """Events.DATALOADER_STOP_ITERATION: the epoch wants more batches than the data has."""
@@ -122,7 +134,9 @@ class FitRun:
         validated: dict[str, float] = {}
         if plan.validates(epoch) and not (self.stops_within and model.stop_training):
             assert plan.validation is not None
+            plan.validation.allow(plan.validation_steps or plan.validation.steps or 0)
             found = run_test(model, self.compiled, plan.validation, plan.hooks, plan.validation_steps)
+            plan.validation.left()
             validated = {f"val_{name}": value for name, value in found.items()}
             validated.update(engine_metrics(model.evaluator, validated, prefix="val_"))
         plan.logs = {**validated, **trained} if self.validation_first else {**trained, **validated}
@@ -135,6 +149,9 @@ class FitRun:
         model.stop_training = agreed(model.stop_training)
         if model.stop_training or self.ran_out:
             engine.terminate()
+        self.epoch_done = True
+        if plan.resuming is not None:
+            plan.resuming.save(self)
 
     def _run(self) -> None:
         engine, model, plan = self.engine, self.model, self.plan
@@ -162,13 +179,20 @@ class FitRun:
         ]
         try:
             detach_handlers = attach_handlers(engine, plan.handlers)
+            model._engines.steps["run"] = self
+            if plan.resuming is not None:  # after all others
+                handles.append(engine.add_event_handler(Events.ITERATION_COMPLETED, plan.resuming.batch_done, self))
             try:
                 if plan.epochs > plan.initial_epoch:
                     self._run()
                 else:
                     self._begin()
                 plan.hooks.call("on_train_end", end_logs(plan.logs))
+                if plan.resuming is not None:
+                    plan.resuming.ended()
             finally:
+                model._engines.steps.pop("run", None)
+                engine._init_iter = None
                 detach_handlers()
         finally:
             model.train(False)

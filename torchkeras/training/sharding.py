@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -160,6 +160,23 @@ class SharedStream(Batches):
     def outputs(self) -> Any:
         return GatheredOutputs()
 
+    def watch(self, position: Mapping[str, Any] | None = None) -> None:
+        """The first process knows the place in the data, which it alone reads."""
+        if rank() == 0:
+            self.whole.watch(position)
+
+    def position(self) -> dict[str, Any] | None:
+        """The first process's place."""
+        return self.whole.position() if rank() == 0 else None
+
+    def allow(self, batches: int) -> None:
+        """Told how many batches may be made ahead."""
+        self.whole.allow(batches)
+
+    def left(self) -> None:
+        """Told where a pass over the data is not gone on with."""
+        self.whole.left()
+
     def epoch_ended(self) -> None:
         self.whole.epoch_ended()
 
@@ -214,6 +231,21 @@ class SharedLoader(Batches):
             torch.distributed.all_reduce(size)
             set_part(count, int(size))
             yield batch
+
+    def watch(self, position: Mapping[str, Any] | None = None) -> None:
+        """From here on know the place in this process's data."""
+        self.own.watch(None if position is None else position["own"])
+        if position is not None:
+            self._epoch = position["epoch"]
+
+    def position(self) -> dict[str, Any] | None:
+        """The place in this process's data, and the number that its sampler gets for the pass that is gone on with."""
+        own = self.own.position()
+        return {"own": own, "epoch": self._epoch - (1 if own is not None and own["open"] and not own["looked"] else 0)}
+
+    def left(self) -> None:
+        """Told where a pass over the data is not gone on with."""
+        self.own.left()
 
     def epoch_ended(self) -> None:
         self.own.epoch_ended()

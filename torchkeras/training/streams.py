@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 
 from torchkeras.training.batches import Batch, Batches, on_device
+from torchkeras.training.resuming.reads import NOTHING, Reads
+from torchkeras.training.resuming.sequences import Line
 from torchkeras.training.tensors import present
 from torchkeras.utils.data_utils import GeneratorEnqueuer, OrderedEnqueuer
 
@@ -31,41 +33,91 @@ class StreamBatches(Batches):
         self.restarts = not hasattr(source, "__next__")
         self.steps = _length(source)
         self._size = 0
-        self._ahead: tuple[Batch, Iterator[Any]] | None = None  # the first batch, and the epoch that it begins
+        self._looked_at: Batch | None = None
+        self._ahead: tuple[list[Batch], Iterator[Any]] | None = None  # the first batch, if it waits to be taken, and the epoch that it is of
         self._started: Iterator[Any] | None = None
+        self.place: Reads | Line | None = None  # where the place in the data has to be known
 
     def first(self) -> Batch:
-        if self._ahead is None:
-            epoch = self._epoch()
-            given = next(epoch, _NOTHING)
-            if given is _NOTHING:
+        if self._looked_at is None:
+            given, waits, epoch = self._look()
+            if given is NOTHING:
                 raise ValueError(f"There are no samples: the {type(self.source).__name__} gives no batch.")
-            batch = self.read(given)
-            self._ahead = batch, epoch
+            batch = self._looked_at = self.read(given)
+            if epoch is not None:
+                self._ahead = [batch] if waits else [], epoch
             if self.batch_size is None:
                 self.batch_size = present(batch[0])[0].shape[0]
-        return self._ahead[0]
+        return self._looked_at
+
+    def _look(self) -> tuple[Any, bool, Iterator[Any] | None]:
+        """A batch to look at, whether it is the next one, and the epoch that it is of."""
+        place = self.place
+        if place is not None and place.waiting is not None:
+            given, waits, epoch = self._go()
+            if not self.restarts:
+                self._started = epoch
+            return given, waits, epoch
+        epoch = self._epoch()
+        given = next(epoch, NOTHING)
+        if place is not None:
+            place.looked = 1
+        return given, True, epoch
+
+    def _go(self) -> tuple[Any, bool, Iterator[Any] | None]:
+        """Go to the place that a saved run was at."""
+        assert isinstance(self.place, Reads)
+        return self.place.go(self._begin)
+
+    def watch(self, position: Mapping[str, Any] | None = None) -> None:
+        """From here on know the place in the data."""
+        self.place = Reads(self.source, position)
+
+    def position(self) -> dict[str, Any]:
+        """The place after the last batch that was taken."""
+        assert self.place is not None
+        return self.place.position()
+
+    def allow(self, batches: int) -> None:
+        """Told how many batches may be made ahead."""
+        if self.place is not None:
+            self.place.allowance.left = batches
+
+    def left(self) -> None:
+        """Told where a pass over the data is not gone on with."""
+        if self.place is not None and not self.place.looked:
+            self.place.open = False
 
     def _epoch(self) -> Iterator[Any]:
         """What the source gives in the next epoch; a source that cannot start anew goes on."""
         if self.restarts:
-            return self._begin()
+            return self._pass()
         if self._started is None:
-            self._started = self._begin()
+            self._started = self._pass()
         return self._started
 
+    def _pass(self) -> Iterator[Any]:
+        return self._begin() if self.place is None else self.place.begin(self._begin)
+
     def _begin(self) -> Iterator[Any]:
+        if isinstance(self.place, Reads) and not self.restarts:
+            return self.place.reading(iter(self.source))
         return iter(self.source)
 
     def size_of(self, number: int) -> int:
         return self._size
 
     def __iter__(self) -> Iterator[Batch]:
-        ahead, self._ahead = self._ahead, None
+        return self._batches() if self.place is None else self.place.counted(self._batches())
+
+    def _batches(self) -> Iterator[Batch]:
+        ahead, self._ahead, self._looked_at = self._ahead, None, None
         read, device = self.read, self.device
         if ahead is not None:
             first, epoch = ahead
-            yield self._sized(on_device(first, device))
+            for batch in first:
+                yield self._sized(on_device(batch, device))
+            first.clear()
         else:
             epoch = self._epoch()
         for given in epoch:
@@ -106,9 +158,19 @@ class SequenceBatches(StreamBatches):
         if self.steps == 0:
             raise ValueError(f"There are no samples: the {type(source).__name__} has no batches, its len() is 0.")
         self.shuffle, self.workers, self.max_queue_size = shuffle, workers, max_queue_size
+        self.use_multiprocessing, self.hang_timeout = use_multiprocessing, hang_timeout
         self.enqueuer = OrderedEnqueuer(source, use_multiprocessing, shuffle, hang_timeout=hang_timeout) if workers else None
         self._order = list(range(self.steps or 0))
         self._taken = 0
+
+    def watch(self, position: Mapping[str, Any] | None = None) -> None:
+        """From here on know the place in the data."""
+        plan = (self.workers, self.max_queue_size, self.use_multiprocessing, self.hang_timeout)
+        self.place = Line(self.source, self.shuffle, *plan, position)
+
+    def _go(self) -> tuple[Any, bool, Iterator[Any] | None]:
+        assert isinstance(self.place, Line)
+        return self.place.go()
 
     def _begin(self) -> Iterator[Any]:
         if self.enqueuer is None:
@@ -127,13 +189,17 @@ class SequenceBatches(StreamBatches):
             yield self.source[index]  # type: ignore[index]
 
     def epoch_ended(self) -> None:
-        if self.enqueuer is None and self._taken >= len(self._order):
+        if isinstance(self.place, Line):
+            self.place.epoch_ended()
+        elif self.enqueuer is None and self._taken >= len(self._order):
             self._taken = 0
             if hasattr(self.source, "on_epoch_end"):
                 self.source.on_epoch_end()
             self._order = list(range(len(self.source))) if len(self._order) != len(self.source) else self._order  # type: ignore[arg-type]
 
     def close(self, timeout: float | None = None) -> None:
+        if self.place is not None:
+            self.place.close(timeout)
         if self.enqueuer is not None:
             self.enqueuer.stop(timeout)
             self._started = None
@@ -158,17 +224,32 @@ class GeneratorBatches(StreamBatches):
         super().__init__(source, read, device)
         self.restarts = False
         self.workers, self.max_queue_size = workers, max_queue_size
+        self.use_multiprocessing, self.hang_timeout = use_multiprocessing, hang_timeout
         self.enqueuer = GeneratorEnqueuer(source, use_multiprocessing, hang_timeout=hang_timeout)
 
+    def watch(self, position: Mapping[str, Any] | None = None) -> None:
+        """From here on know the place in the data.
+
+        Raises:
+            ValueError: the batches come from processes, in an order that is another each time.
+        """
+        if self.use_multiprocessing:
+            raise ValueError(
+                "A run on a generator whose copies are read by processes cannot be gone on with: which of them gives a batch differs each time. "
+                "Use use_multiprocessing=False, or a Sequence or DataLoader, whose processes share the batches out."
+            )
+        super().watch(position)
+
     def _begin(self) -> Iterator[Any]:
+        if isinstance(self.place, Reads):
+            return self.place.reading_ahead(iter(self.source), max(self.max_queue_size, 1), self.hang_timeout)
         self.enqueuer.start(self.workers, max(self.max_queue_size, 1))
         return self.enqueuer.get()
 
     def close(self, timeout: float | None = None) -> None:
+        if self.place is not None:
+            self.place.close(timeout)
         self.enqueuer.stop(timeout)
-
-
-_NOTHING = object()
 
 
 def _length(source: Any) -> int | None:

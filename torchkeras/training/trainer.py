@@ -15,10 +15,12 @@ from torchkeras.training.loops import FitRun, Plan, run_predict, run_test
 from torchkeras.training.on_batch import BatchCalls
 from torchkeras.training.own_steps import OwnSteps
 from torchkeras.training.ragged import with_rows
+from torchkeras.training.resuming.calls import StateCalls
+from torchkeras.training.resuming.run import Resuming
 from torchkeras.training.standardize import Door
 
 
-class Trainer(GeneratorCalls, BatchCalls, OwnSteps):
+class Trainer(GeneratorCalls, BatchCalls, OwnSteps, StateCalls):
     """A network with Keras' training methods, run by Ignite engines."""
 
     def fit(
@@ -92,14 +94,20 @@ class Trainer(GeneratorCalls, BatchCalls, OwnSteps):
             (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
             validation_weight = class_weight if generations.choose("class_weight.validation_split") else None
         _check_epochs(epochs, initial_epoch, validation_freq)
+        resuming = Resuming.of(self, callbacks) if epochs > initial_epoch else None
         batches = make_batches(self, door, (x, y, sample_weight), batch_size, shuffle=shuffle, steps=steps_per_epoch, workers=team)
         validation = None
         try:
+            if resuming is not None:
+                resuming.watch("batches", batches)
             if validation_data is not None:
                 size = validation_batch_size or (None if is_stream(validation_data) else batch_size)
                 door = Door(self, "validation_data", validation_weight)
                 validation = self._validation(door, validation_data, size, validation_steps, team)
-            return self._fit(batches, validation, epochs, verbose, callbacks, initial_epoch, steps_per_epoch, validation_steps, validation_freq)
+                if resuming is not None:
+                    resuming.watch("validation", validation)
+            plan = (validation_steps, validation_freq, resuming)
+            return self._fit(batches, validation, epochs, verbose, callbacks, initial_epoch, steps_per_epoch, *plan)
         except BaseException:
             _close(0.5, batches, validation)
             raise
@@ -129,6 +137,7 @@ class Trainer(GeneratorCalls, BatchCalls, OwnSteps):
         steps_per_epoch: int | None,
         validation_steps: int | None,
         validation_freq: Any,
+        resuming: Resuming | None,
     ) -> Any:
         compiled = self._ready(batches.first(), "fit")
         share_weights(self)
@@ -141,7 +150,7 @@ class Trainer(GeneratorCalls, BatchCalls, OwnSteps):
         params = self._params(batches, steps, epochs, verbose, validation)
         history, keras = self._fit_callbacks(keras, verbose, isinstance(batches, InMemory))
         hooks = CallbackList(keras, self, params)
-        plan = Plan(batches, hooks, history, epochs, initial_epoch, steps, handlers, validation, validation_steps, validation_freq)
+        plan = Plan(batches, hooks, history, epochs, initial_epoch, steps, handlers, validation, validation_steps, validation_freq, resuming)
         with self._trained.respected(self):  # type: ignore[union-attr]
             return FitRun(self, compiled, plan).run()
 

@@ -269,17 +269,27 @@ def _lock(descriptor: int) -> None:
 
 def _remove_leftovers(target: Path) -> None:
     """Delete temporary files of the same target whose writers were killed."""
+    remove_leftovers(target.parent, re.compile(re.escape(f".{_short(target.name)}.") + r"[0-9a-f]{12}\.tmp"))
+
+
+def remove_leftovers(folder: Path, pattern: re.Pattern[str], age: float = _LEFTOVER_AGE) -> None:
+    """Delete temporary files whose writers were killed.
+
+    Args:
+        folder: Where they are.
+        pattern: Their whole names.
+        age: Younger ones are left alone, seconds.
+    """
     if fcntl is None:
         return
-    pattern = re.compile(re.escape(f".{_short(target.name)}.") + r"[0-9a-f]{12}\.tmp")
     names = []
-    with contextlib.suppress(OSError), os.scandir(target.parent) as entries:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
         names = [entry.path for entry in entries if pattern.fullmatch(entry.name)]
     for name in names:
         with contextlib.suppress(OSError):
             descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW)
             try:
-                if time.time() - os.fstat(descriptor).st_mtime > _LEFTOVER_AGE:
+                if time.time() - os.fstat(descriptor).st_mtime >= age:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     os.unlink(name)
             finally:

@@ -43,7 +43,8 @@ def to_plain(value: Any, where: str = "state") -> Any:
             return scalar(value)  # type: ignore[call-arg, arg-type]
     raise TypeError(
         f"{where} is {value!r:.100}, a {kind.__module__}.{kind.__qualname__}, which a saved state cannot hold: it takes numbers, texts, "
-        "tensors, arrays, and lists, tuples, sets and dicts of them. Give a state_dict() of such values, with a load_state_dict() that makes the object of them."
+        "tensors, arrays, and lists, tuples, sets and dicts of them. "
+        "Give a state_dict() of such values, with a load_state_dict() that makes the object of them."
     )
 
 

@@ -1,0 +1,5 @@
+"""tf.keras' `callbacks.experimental`."""
+
+from torchkeras.callbacks.backup_and_restore import BackupAndRestore
+
+__all__ = ["BackupAndRestore"]
