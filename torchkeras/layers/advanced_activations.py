@@ -88,7 +88,6 @@ class PReLU(Layer):
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
         self.alpha_constraint = constraints.get(alpha_constraint)
         self.shared_axes = None if shared_axes is None else [shared_axes] if isinstance(shared_axes, int) else list(shared_axes)
-        self._channel_axis: int | None = None
 
     def build(self, input_shape: Any) -> None:
         shape = as_shape(input_shape)
@@ -106,19 +105,13 @@ class PReLU(Layer):
         sizes = tuple(own.get(axis) or 1 for axis in range(1, len(shape)))
         self.add_weight("alpha", sizes, None, self.alpha_initializer, self.alpha_regularizer, constraint=self.alpha_constraint)
         self.input_spec = InputSpec(ndim=len(shape), axes=own)
-        # torch's kernel takes one alpha a channel on axis 1
-        self._channel_axis = next(iter(own)) if len(own) == 1 else None
 
     def call(self, inputs: Tensor) -> Tensor:
-        axis = self._channel_axis
-        if axis is None:
-            return torch.where(inputs > 0, inputs, self.weight * inputs)
-        alpha = self.weight.view(-1)
-        if axis == 1:
-            return F.prelu(inputs, alpha)
-        if axis == 3 and inputs.dim() == 4:
-            return F.prelu(inputs.permute(0, 3, 1, 2), alpha).permute(0, 2, 3, 1)
-        return F.prelu(inputs.movedim(axis, 1), alpha).movedim(1, axis)
+        alpha = self.weight
+        if inputs.dtype is not alpha.dtype:  # under autocast
+            return torch.where(inputs > 0, inputs, alpha * inputs)
+        # what F.prelu comes down to, where alpha is of any shape that fits
+        return torch._prelu_kernel(inputs, alpha)
 
     def input_shape_from_state(self, state: Mapping[str, Tensor]) -> Any:
         return (None, *state["weight"].shape) if "weight" in state else None

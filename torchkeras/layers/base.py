@@ -58,6 +58,7 @@ class Layer(History, LossCollector, KerasBorder):
     accepts_integers: ClassVar[bool] = False  # integer inputs are meant as they are (token ids); otherwise they are cast to floats
     resolves_training: ClassVar[bool] = False  # `call` replaces training=None by self.training itself
     hangs_masks: ClassVar[bool] = False  # `call` hangs the masks on its outputs itself
+    masks_inputs: bool = False  # `compute_mask` makes a mask of one input that has none, and `call` needs none
     masks_follow_masks: ClassVar[bool] = False  # `compute_mask` makes no mask where none came, although the class overrides it
     runs_chain: ClassVar[Callable[..., Any] | None] = None  # runs several layers in a row at once; such a layer can be one of them
     heads_chain: ClassVar[bool] = False  # such a layer can stand before them
@@ -186,8 +187,8 @@ class Layer(History, LossCollector, KerasBorder):
                 except (RuntimeError, IndexError):
                     check_inputs(self.name, self.input_spec, shape_of(inputs))
                     raise
-                if self._masks_itself and not is_compiling():
-                    self._hand_on_mask(output, inputs, get_mask(inputs))
+                if self.masks_inputs and not is_compiling():
+                    output._keras_mask = self.compute_mask(inputs)
                 return output
         return self._enter(args, kwargs)
 
@@ -248,7 +249,7 @@ class Layer(History, LossCollector, KerasBorder):
 
     def _may_go_straight(self) -> bool:
         """Whether a call on one plain tensor, or on a list of them, needs nothing but the kernel."""
-        return self.built and (self.resolves_training or not self._takes_training)
+        return self.built and (self.masks_inputs or not self._masks_itself) and (self.resolves_training or not self._takes_training)
 
     def _goes_straight(self, inputs: Any) -> bool:
         return self._may_go_straight() and (self._ndim is not None or isinstance(inputs, list))
@@ -327,8 +328,8 @@ class Layer(History, LossCollector, KerasBorder):
             if isinstance(error, (ValueError, TypeError)):
                 raise
             raise ValueError(
-                f"Layer '{self.name}' ({type(self).__name__}) could not be run on inputs of shape {shapes_text((args, kwargs))}: {error}. "
-                "Check the shapes; where call() needs real values, write compute_output_shape()."
+                f"Layer '{self.name}' ({type(self).__name__}) could not be run on inputs of shape {shapes_text((args, kwargs))}: "
+                f"{told(error, self)}. Check the shapes; where call() needs real values, write compute_output_shape()."
             ) from error
 
     def _trial_call(self, *args: Any, **kwargs: Any) -> Any:

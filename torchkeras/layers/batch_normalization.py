@@ -113,13 +113,16 @@ class BatchNormalization(Layer):
         self._check_arguments()
         self.input_spec = InputSpec(min_ndim=2)
         self._debiased = generations.choose("batchnorm.moving_average") == "debiased"
-        self._always_biased = generations.choose("batchnorm.moving_average") == "biased"
+        always_biased = generations.choose("batchnorm.moving_average") == "biased"
         self._frozen_is_inference = generations.choose("batchnorm.frozen_is_inference")
         self._lists_axes = generations.choose("batchnorm.axis_list")
         self._rank: int | None = None
         single = isinstance(self.axis, int) or len(self.axis) == 1
         self._axis: int | None = (self.axis if isinstance(self.axis, int) else self.axis[0]) if single else None
         self._by_kernel = single and not (renorm or virtual_batch_size or adjustment)
+        # whether TensorFlow's fused kernel runs where there are four axes
+        fuses = self._axis in (-1, 3) if self._debiased else self.fused is not False and self._axis in (1, -3, 3, -1)
+        self._fuses = self._by_kernel and fuses and not always_biased
         self.register_parameter("weight", None)
         self.register_parameter("bias", None)
 
@@ -194,15 +197,15 @@ class BatchNormalization(Layer):
             return self._normalize(inputs.permute(0, 3, 1, 2), inputs, bool(training), moves).permute(0, 2, 3, 1)
         if rank == 5:
             return self._normalize(inputs.permute(0, 4, 1, 2, 3), inputs, bool(training), moves).permute(0, 2, 3, 4, 1)
-        flat = inputs.reshape(-1, inputs.shape[-1])
-        return self._normalize(flat, inputs, bool(training), moves).view(inputs.shape)
+        return self._normalize(inputs.flatten(0, -2), inputs, bool(training), moves).view_as(inputs)
 
     def _normalize(self, x: Tensor, inputs: Tensor, training: bool, moves: bool) -> Tensor:
         """torch's kernel on data whose channels are axis 1."""
         mean, variance = self.running_mean, self.running_var
         if not training:
             return self._kernel(x, mean, variance, training=False)
-        size = x.numel() // x.shape[1]
+        channels = x.size(1)
+        size = x.numel() // channels
         if size == 1:  # torch's kernel refuses one value a channel; in Keras its variance is 0
             return self._by_formula(inputs, training, moves).view_as(x)
         if not moves:
@@ -210,7 +213,7 @@ class BatchNormalization(Layer):
         unbiased = self._is_unbiased(inputs)
         if self._debiased:
             # averages of zero that are wholly replaced: the batch's own statistics
-            batch = torch.zeros((2, x.shape[1]), dtype=mean.dtype, device=x.device)
+            batch = torch.zeros((2, channels), dtype=mean.dtype, device=x.device)
             normalized = self._kernel(x, batch[0], batch[1], rate=1.0)
             factor = variance_factor(size, epsilon=self.epsilon, debiased=True, unbiased=unbiased)
             self._move(batch[0], batch[1] * (factor * (size - 1) / size))
@@ -224,15 +227,14 @@ class BatchNormalization(Layer):
         return normalized
 
     def _kernel(self, x: Tensor, mean: Tensor | None, variance: Tensor | None, training: bool = True, rate: float = 0.0) -> Tensor:
-        return torch.batch_norm(x, self.weight, self.bias, mean, variance, training, rate, self.epsilon, torch.backends.cudnn.enabled)
+        cudnn = x.is_cuda and torch.backends.cudnn.enabled
+        return torch.batch_norm(x, self.weight, self.bias, mean, variance, training, rate, self.epsilon, cudnn)
 
     def _is_unbiased(self, inputs: Tensor) -> bool:
         """Whether the moving variance is an unbiased one: where TensorFlow's fused kernel runs, for four axes."""
-        if inputs.dim() != 4 or not self._by_kernel or self._always_biased:
+        if inputs.dim() != 4 or not self._fuses:
             return False
-        if self._debiased:
-            return self._axis in (-1, 3)
-        return self.fused is not False and self._axis in (1, -3, 3, -1) and inputs.dtype is not torch.float64
+        return self._debiased or inputs.dtype is not torch.float64
 
     @torch.no_grad()
     def _move(self, mean: Tensor, variance: Tensor) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 from torch.nn import functional as F
 
 from torchkeras.layers import layouts
@@ -14,6 +15,7 @@ from torchkeras.layers.base import Layer, has_mask, layer_registry
 from torchkeras.layers.drawing import checked_rate
 
 _FAR = -1e9  # added to the scores that do not count; a row without any that counts then takes the mean of all, as in Keras
+_FEW_SCORES = 1 << 16
 
 
 class _DenseAttention(Layer):
@@ -80,6 +82,14 @@ class _DenseAttention(Layer):
             )
 
 
+def _is_small(query: Tensor, key: Tensor, value: Tensor) -> bool:
+    """Whether three plain operations are sooner done than torch's fused one, which wants an axis of heads."""
+    if not query.dim() == key.dim() == value.dim() == 3:
+        return False
+    batch, queries, _ = query.shape
+    return batch == key.shape[0] == value.shape[0] and batch * queries * key.shape[1] <= _FEW_SCORES
+
+
 @layer_registry.add()
 class Attention(_DenseAttention):
     """Dot-product attention: `softmax(query @ key^T) @ value`.
@@ -107,6 +117,9 @@ class Attention(_DenseAttention):
             query = query * self.scale
         causal = self.causal and value_mask is None
         bias = None if causal else self.score_bias(query, key.shape[-2], value_mask)
+        if not causal and not dropout and not is_compiling() and query.is_cpu and _is_small(query, key, value):
+            scores = torch.bmm(query, key.transpose(1, 2))
+            return torch.bmm(torch.softmax(scores if bias is None else scores + bias, -1), value)
         # one head: torch's kernels want (batch, heads, steps, size)
         query, key, value = query.unsqueeze(-3), key.unsqueeze(-3), value.unsqueeze(-3)
         bias = bias if bias is None or bias.dim() < 3 else bias.unsqueeze(-3)

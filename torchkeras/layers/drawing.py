@@ -28,8 +28,9 @@ class DrawingLayer(Layer):
 
     def scaled_keep_mask(self, like: Tensor, shape: Sequence[int], rate: float) -> Tensor:
         """Zeros with probability `rate`, else `1 / (1 - rate)`: what dropout multiplies with."""
-        source = None if self.seed is None else self._generator(like.device)
-        return self._drawn(like, shape).bernoulli_(1 - rate, generator=source).div_(1 - rate)
+        if self.seed is None:
+            return like.new_empty(shape).bernoulli_(1 - rate).div_(1 - rate)
+        return self._drawn(like, shape).bernoulli_(1 - rate, generator=self._generator(like.device)).div_(1 - rate)
 
     def standard_normal(self, like: Tensor, shape: Sequence[int]) -> Tensor:
         """Normal numbers of mean 0 and standard deviation 1."""

@@ -74,7 +74,7 @@ class Embedding(Layer):
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
         self.mask_zero = mask_zero
-        self.supports_masking = bool(mask_zero)
+        self.supports_masking = self.masks_inputs = bool(mask_zero)
         self.input_length = input_length
         self._lengths = lengths
 
@@ -108,7 +108,7 @@ class Embedding(Layer):
         return mask if isinstance(mask, Tensor) and known_lengths(mask) is not None else None
 
     def _may_go_straight(self) -> bool:
-        return self.built and not self.mask_zero
+        return self.built
 
     def _of_declared_length(self, inputs: Tensor) -> Tensor:
         """A symbolic input in the shape that `input_length` promises."""

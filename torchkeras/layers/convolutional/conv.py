@@ -58,7 +58,7 @@ class Conv(ConvolutionLayer):
 
     def call(self, inputs: Tensor) -> Tensor:
         if self._is_matrix:
-            return self.activation(F.linear(inputs, self.weight.flatten(1), self.bias))
+            return self.activation(F.linear(inputs, self.weight.view(self.filters, -1), self.bias))
         if inputs.dim() > self.rank + 2:
             return self._over_batch_axes(inputs)
         inputs, padding = self._pad(inputs)
