@@ -81,6 +81,7 @@ TABLE: Final[dict[str, Row]] = {
     "batchnorm.axis_list": Row(False, True, "configs of built layers give axis as it was given, or as a list of axes counted from the front"),
     "batchnorm.frozen_is_inference": Row(False, True, "BatchNormalization with trainable=False runs in inference mode"),
     "activity.divide_by_batch": Row(False, True, "activity regularizer: sum over the batch, or divided by the batch size"),
+    "layer.several_calls": Row("raise", "first", "`input` and `output` of a layer that was called several times"),
     "graph.added_layers": Row(False, True, "what model.add_loss and add_metric compute of a graph's tensors: in its layers and config, or apart"),
     "losses.call_first": Row(False, True, "order of a layer's losses: regularizers of weights first, or what its calls added"),
     "conv.batch_axes": Row(False, True, "Conv1D, Conv2D, Conv3D take inputs with several batch axes"),

@@ -201,9 +201,12 @@ def test_access_to_the_calls_of_a_layer():
     assert shared.get_output_mask_at(0) is None
     assert [len(shared.inbound_nodes), len(shared.outbound_nodes)] == [2, 0]
     assert shared.inbound_nodes[0].inbound_layers == [a.keras_history[0]]
+    assert (shared.input, shared.output) == (a, first)
     for what in ("input", "output"):
+        set_keras_version("2.2.4")
         with pytest.raises(AttributeError, match=f"'shared' has multiple inbound nodes, so its '{what}' is ill-defined. Use `get_{what}_at"):
             getattr(shared, what)
+        set_keras_version("2.4.0")
         with pytest.raises(AttributeError, match=f"multiple inbound nodes with different {what} shapes"):
             getattr(shared, f"{what}_shape")
     with pytest.raises(ValueError, match="Asked to get output at node 2, but layer 'shared' has only 2 inbound nodes"):
@@ -313,3 +316,11 @@ def test_a_call_that_returns_nothing_is_told():
 
     with pytest.raises(ValueError, match=r"call\(\) of layer 'forgot' \(Forgot\) gave None for a symbolic input.*Does it return its result"):
         Forgot()(Input((3,)))
+
+
+def test_a_layer_that_does_not_fit_inside_a_model_is_named():
+    inner = Sequential([Lambda(lambda x: x[..., :2], input_shape=(3,)), nn.Linear(2, 4, bias=False)], name="inner")
+    with pytest.raises(
+        ValueError, match=r"Layer 'inner' \(Sequential\) could not be run on inputs of shape \(None, 1\): .*\(in Linear 'linear'\)\. Ch"
+    ):
+        inner(Input((1,)))

@@ -27,6 +27,7 @@ from torchkeras.layers.nodes import Node
 from torchkeras.layers.phase import fixed, mode_for, outside, running, with_phase
 from torchkeras.layers.raw_modules import watch_modules
 from torchkeras.layers.symbolic import KerasTensor, real_tensors, run_trials, shape_of, shapes_text, symbolic_leaves
+from torchkeras.layers.under_way import told
 from torchkeras.ops.whole_batch import whole
 from torchkeras.registry import Registry, nearest
 from torchkeras.shapes import Shape, as_shape

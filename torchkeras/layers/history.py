@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from torchkeras.generations import choose
 from torchkeras.layers.nodes import Node, NodeList, inbound_nodes, outbound_nodes
 from torchkeras.layers.raw_modules import watch_modules
 from torchkeras.layers.symbolic import KerasTensor, shape_of
@@ -37,7 +38,7 @@ class History(nn.Module):
 
     def _only_node(self, what: str) -> Node:
         node = self._node(0, what)
-        if len(inbound_nodes(self)) > 1:
+        if len(inbound_nodes(self)) > 1 and choose("layer.several_calls") == "raise":
             raise AttributeError(
                 f"Layer '{self.name}' has multiple inbound nodes, so its '{what}' is ill-defined. Use `get_{what}_at(node_index)` instead."
             )
@@ -69,12 +70,12 @@ class History(nn.Module):
 
     @property
     def input(self) -> Any:
-        """Symbolic input of the only call."""
+        """Symbolic input of the only call; of several, tf.keras gives that of the first, and Keras 1 and 2 raise an error."""
         return _opened(self._only_node("input").inputs)
 
     @property
     def output(self) -> Any:
-        """Symbolic output of the only call."""
+        """Symbolic output of the only call; of several, tf.keras gives that of the first, and Keras 1 and 2 raise an error."""
         return _opened(self._only_node("output").outputs)
 
     @property

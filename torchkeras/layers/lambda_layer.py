@@ -94,7 +94,7 @@ class Lambda(Layer):
             return shape_of(run_trials(self._trial_call, (placeholders if _several(input_shape) else placeholders[0],), {}))
         except Exception as error:
             raise ValueError(
-                f"Lambda '{self.name}' could not run its function on a symbolic input of shape {input_shape}: {error}. "
+                f"Lambda '{self.name}' could not run its function on a symbolic input of shape {input_shape}: {str(error).rstrip('. ')}. "
                 "Give output_shape=..., or write the function with torch operations that need no values."
             ) from error
 

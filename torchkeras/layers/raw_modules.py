@@ -18,7 +18,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torchkeras.layers.naming import name_of
 from torchkeras.layers.nodes import Node
 from torchkeras.layers.symbolic import KerasTensor, in_trial, raw_call, real_tensors, run_trial, run_trials, shapes_text, symbolic_leaves
-from torchkeras.layers.under_way import is_layer, late
+from torchkeras.layers.under_way import is_layer, late, told
 
 _torch_call = nn.Module.__call__
 _open: dict[int, weakref.ref[KerasTensor]] = {}  # symbolic tensors that no model has taken up yet
@@ -86,8 +86,8 @@ def record_call(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     except Exception as error:
         raise ValueError(
             f"Module '{name_of(module)}' ({type(module).__name__}) could not be run on symbolic inputs of shape {shapes_text((args, kwargs))}: "
-            f"{error}. Check the shapes; a module whose code needs real values cannot be part of a graph: call it in a Layer or a subclassed Model "
-            "that has compute_output_shape()."
+            f"{told(error, module)}. Check the shapes; a module whose code needs real values cannot be part of a graph: call it in a Layer or a "
+            "subclassed Model that has compute_output_shape()."
         ) from error
     leaves = symbolic_leaves(structure)
     if not leaves:

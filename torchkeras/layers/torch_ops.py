@@ -201,7 +201,8 @@ def _applied(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
         probe = run_trials(layer.call, (leaves,), {})
     except Exception as error:
         raise ValueError(
-            f"The torch function '{operation_name(function)}' could not be run on symbolic tensors of shape {shapes_text(leaves)}: {error}. "
+            f"The torch function '{operation_name(function)}' could not be run on symbolic tensors of shape {shapes_text(leaves)}: "
+            f"{str(error).rstrip('. ')}. "
             "Unknown dimensions are None in x.shape: write -1 for one of them, use torch.flatten, or a layer (Reshape, Lambda)."
         ) from error
     if not symbolic_leaves(probe):

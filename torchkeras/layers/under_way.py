@@ -10,6 +10,8 @@ from typing import Any
 
 from torch import nn
 
+from torchkeras.layers.naming import name_of
+
 _CALL_CODE = nn.Module._wrapped_call_impl.__code__  # of `nn.Module.__call__`
 
 
@@ -25,6 +27,17 @@ def raw_calls() -> Iterator[FrameType]:
         if frame.f_code is _CALL_CODE and not is_layer(frame.f_locals["self"]):
             yield frame
         frame = frame.f_back
+
+
+def told(error: BaseException, module: nn.Module) -> str:
+    """The text of an error that a module's call raised, with the name of the innermost module in it whose code ran."""
+    inner, place = module, error.__traceback__
+    while place is not None:
+        if place.tb_frame.f_code is _CALL_CODE:
+            inner = place.tb_frame.f_locals["self"]
+        place = place.tb_next
+    text = str(error).rstrip(". ")
+    return text if inner is module else f"{text} (in {type(inner).__name__} '{name_of(inner)}')"
 
 
 class LateCall(threading.local):
