@@ -1,5 +1,10 @@
 """Layers: ordinary nn.Module subclasses with Keras' interface."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from torchkeras import absent
 from torchkeras.layers import experimental
 from torchkeras.layers.advanced_activations import ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
 from torchkeras.layers.base import Layer
@@ -272,3 +277,7 @@ __all__ = [
     "serialize",
     "subtract",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return absent.lookup(__name__, name)

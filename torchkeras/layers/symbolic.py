@@ -25,7 +25,7 @@ from torchkeras.shapes import merge_unknown
 
 # sizes that unknown dimensions have in the two trials; large enough for the pools and valid convolutions of deep image nets
 BATCH_TRIALS = (8, 12)
-SIZE_TRIALS = (192, 256)
+SIZE_TRIALS = (224, 448)
 
 # methods and attributes that tell of a symbolic tensor without being part of the graph
 _PLAIN = {"dim", "ndimension", "is_floating_point", "is_complex", "element_size", "get_device"}

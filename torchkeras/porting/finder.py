@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from torchkeras import generations, registry
+from torchkeras import absent, generations, registry
 from torchkeras.porting import tensorflow_names
 from torchkeras.porting.modules import ADDED, MOVED, VIRTUAL
 
@@ -54,6 +54,8 @@ class KerasLoader(importlib.abc.Loader):
             return tensorflow_module(spec.name)
         if path == "":
             return keras_module(spec.name)
+        if path in absent.MODULES:
+            raise ModuleNotFoundError(f"Keras' module {spec.name!r} is not in torchkeras: {absent.MODULES[path]}.", name=spec.name)
         if path in VIRTUAL:
             return virtual_module(spec.name, VIRTUAL[path])
         name = f"{OWN}.{MOVED.get(path, path)}"
@@ -93,6 +95,9 @@ ROOMS: Final = ("activations", "applications", "backend", "callbacks", "constrai
 def found(place: str) -> Any:
     """The object at "module:name" below torchkeras."""
     module, name = place.split(":")
+    if module == "absent":
+        room, _, name = name.rpartition(".")
+        return absent.lookup(f"{OWN}.{room}", name)
     return getattr(importlib.import_module(f"{OWN}.{module}"), name)
 
 
@@ -116,8 +121,8 @@ def keras_module(name: str) -> types.ModuleType:
             return getattr(own, attribute)
         try:
             return importlib.import_module(f"{name}.{attribute}")
-        except ModuleNotFoundError:
-            raise AttributeError(f"module {name!r} has no attribute {attribute!r}.") from None
+        except ModuleNotFoundError as error:
+            raise AttributeError(f"module {name!r} has no attribute {attribute!r}. {error}") from None
 
     return _module(name, "Keras' names, as torchkeras has them.", get)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from torchkeras.absent import NAMES
+
 _LAYERS: Final = "layers"
 _TOPOLOGY: Final = {
     "Container": "graph.network:Network",
@@ -43,7 +45,17 @@ _UTILS: Final = {
     "print_summary": "graph.summary:print_summary",
 }
 
-# path below `keras` -> name -> "module:name" below `torchkeras`
+# modules of architectures that are not here: whose pixels they take, and their names
+_ARCHITECTURES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "efficientnet": ("unscaled", tuple(f"EfficientNetB{number}" for number in range(8))),
+    "inception_resnet_v2": ("inception_v3", ("InceptionResNetV2",)),
+    "mobilenet_v2": ("mobilenet", ("MobileNetV2",)),
+    "mobilenetv2": ("mobilenet", ("MobileNetV2",)),
+    "nasnet": ("mobilenet", ("NASNetLarge", "NASNetMobile")),
+    "resnet_v2": ("mobilenet", ("ResNet50V2", "ResNet101V2", "ResNet152V2")),
+}
+
+# path below `keras` -> name -> "module:name" below `torchkeras`; "absent:path.name": a name that says why it cannot be had
 VIRTUAL: Final[dict[str, dict[str, str]]] = {
     "engine": {**_TOPOLOGY, **_TRAINING},
     "engine.base_layer": _TOPOLOGY,
@@ -73,6 +85,19 @@ VIRTUAL: Final[dict[str, dict[str, str]]] = {
         **{name: f"models:{name}" for name in ("load_model", "save_model", "model_from_config", "model_from_json", "model_from_yaml")},
         **{name: f"porting.refused:{name}" for name in _FILES},
     },
+    "callbacks.experimental": {"BackupAndRestore": "callbacks:BackupAndRestore"},
+    "experimental": {
+        **{name: f"optimizers.schedules:{name}" for name in ("CosineDecay", "CosineDecayRestarts", "LinearCosineDecay", "NoisyLinearCosineDecay")},
+        **{name: f"absent:experimental.{name}" for name in NAMES["experimental"]},
+    },
+    **{
+        f"applications.{module}": {
+            **{name: f"absent:applications.{name}" for name in names},
+            "decode_predictions": "applications.imagenet_utils:decode_predictions",
+            "preprocess_input": f"applications.{like}:preprocess_input",
+        }
+        for module, (like, names) in _ARCHITECTURES.items()
+    },
     "utils.conv_utils": {name: f"porting.refused:{name}" for name in _SHAPES},
     "utils.multi_gpu_utils": {"multi_gpu_model": "porting.refused:multi_gpu_model"},
 }
@@ -80,6 +105,7 @@ VIRTUAL: Final[dict[str, dict[str, str]]] = {
 # path below `keras` -> path below `torchkeras`, where the two differ
 MOVED: Final[dict[str, str]] = {
     "initializers.initializers_v2": "initializers",
+    "mixed_precision.experimental": "mixed_precision",
     "layers.experimental.preprocessing": "layers.experimental.preprocessing",
     "layers.recurrent_v2": "layers.recurrent",
     "utils.visualize_util": "utils.vis_utils",

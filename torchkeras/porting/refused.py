@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from torchkeras.absent import Absent
+
 
 class Graph:
     """Keras 0.x's Graph model, which Keras 1.0 dropped.
@@ -54,10 +56,4 @@ REASONS: Final[dict[str, str]] = {
 def __getattr__(name: str) -> Any:
     if name not in REASONS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-    def refuse(*args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError(f"{name} is not in torchkeras: {REASONS[name]}.")
-
-    refuse.__name__ = name
-    refuse.__doc__ = f"Not to be had: {REASONS[name]}."
-    return refuse
+    return Absent(name, REASONS[name])

@@ -8,7 +8,9 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Iterable
+from typing import Any
 
+from torchkeras import absent
 from torchkeras.preprocessing.tokenizer import Tokenizer, tokenizer_from_json
 from torchkeras.preprocessing.words import FILTERS, text_to_word_sequence
 
@@ -72,3 +74,7 @@ def hashing_trick(
 @functools.lru_cache(maxsize=65536)
 def _md5(word: str) -> int:
     return int(hashlib.md5(word.encode(), usedforsecurity=False).hexdigest(), 16)
+
+
+def __getattr__(name: str) -> Any:
+    return absent.lookup(__name__, name)

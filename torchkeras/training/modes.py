@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from torchkeras import config
 from torchkeras.training.precision import policy_dtype
 
 
@@ -48,7 +49,8 @@ class Modes:
             raise ValueError(f"compile takes lr_scheduler=(scheduler, 'epoch') or (scheduler, 'batch'), but got {unit!r}.")
         if scheduler is not None and not (hasattr(scheduler, "step") or callable(scheduler)):
             raise TypeError(f"lr_scheduler must be a scheduler of torch.optim, or a function of the optimizer that makes one, but got {scheduler!r}.")
-        return cls(policy_dtype(mixed_precision), accumulation, bool(jit), bool(anomaly), scheduler, unit)
+        policy = config._settings["policy"] if mixed_precision is None else mixed_precision
+        return cls(policy_dtype(policy), accumulation, bool(jit), bool(anomaly), scheduler, unit)
 
     @property
     def plain(self) -> bool:

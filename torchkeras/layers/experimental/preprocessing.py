@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from torchkeras import config
+from torchkeras import absent, config
 from torchkeras.layers.base import Layer, layer_registry
 from torchkeras.layers.input_spec import InputSpec
 from torchkeras.shapes import as_shape
@@ -305,3 +305,7 @@ def _samples(data: Any) -> Iterable[Any]:
 
 
 __all__ = ["CategoryEncoding", "CenterCrop", "Normalization", "Rescaling", "Resizing"]
+
+
+def __getattr__(name: str) -> Any:
+    return absent.lookup(__name__, name)

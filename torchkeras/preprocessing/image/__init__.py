@@ -3,6 +3,11 @@
 Source: Keras-Preprocessing 1.1.2, which Keras 2.2.4 and tf.keras 2.4.0 use; Keras 1.2.2 `preprocessing.image`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
+from torchkeras import absent
 from torchkeras.preprocessing.image.files import array_to_img, img_to_array, list_pictures, load_img, save_img
 from torchkeras.preprocessing.image.from_files import DataFrameIterator, DirectoryIterator
 from torchkeras.preprocessing.image.generator import ImageDataGenerator
@@ -46,3 +51,7 @@ __all__ = [
     "save_img",
     "transform_matrix_offset_center",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return absent.lookup(__name__, name)
