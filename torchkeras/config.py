@@ -12,7 +12,7 @@ import torch
 FLOAT_TYPES: Final = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 DATA_FORMATS: Final = ("channels_last", "channels_first")
 
-_settings: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last", "policy": None}
+_settings: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last", "policy": None, "device": None}
 
 
 def floatx() -> str:

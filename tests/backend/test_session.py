@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from torchkeras import backend as K
 from torchkeras.layers.core import Dense
+from torchkeras.metrics import AUC
+from torchkeras.models import Sequential
 
 
 def test_clear_session_starts_names_anew():
@@ -17,6 +20,24 @@ def test_clear_session_starts_names_anew():
     assert Dense(1).name != first
     K.clear_session()
     assert Dense(1).name == first
+
+
+def test_clear_session_starts_names_of_metrics_anew():
+    K.clear_session()
+    first = AUC().name
+    assert AUC().name != first
+    K.clear_session()
+    assert AUC().name == first
+
+
+def test_constants_in_a_loss_are_where_the_model_is():
+    model = Sequential([Dense(1, input_shape=(2,))])
+    elsewhere = Sequential([Dense(1, input_shape=(2,))]).to("meta")
+    elsewhere._place()
+    assert K.constant(1.0).device.type == "meta"
+    model.compile("sgd", lambda y_true, y_pred: K.mean(K.square(y_true - y_pred) * K.constant(2.0), axis=-1))
+    assert np.isfinite(model.train_on_batch(np.ones((3, 2)), np.ones((3, 1))))
+    assert K.constant(1.0).device.type == "cpu"
 
 
 def test_uids_count_by_prefix():

@@ -20,22 +20,21 @@ from torchkeras.layers.torch_functions import add_function
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# device of tensors that are made from nothing, or None for torch's default; a training loop sets it to that of its data
-_device: list[torch.device | None] = [None]
-
 
 def default_device() -> torch.device | None:
     """Where K functions put tensors that are made from nothing; `None`: torch's default device."""
-    return None if in_trial() else _device[0]
+    return None if in_trial() else config._settings["device"]
 
 
 def set_default_device(device: torch.device | str | None) -> None:
     """Choose where K functions put tensors that are made from nothing (`K.constant`, `K.random_normal`, ...).
 
+    A model that begins to train, evaluate or predict chooses its own device, so that constants in losses and metrics are where its data are.
+
     Args:
         device: A device, its name, or `None` for torch's default device.
     """
-    _device[0] = None if device is None else torch.device(device)
+    config._settings["device"] = None if device is None else torch.device(device)
 
 
 def has_symbolic(values: Any) -> bool:

@@ -73,4 +73,4 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False, *, 
     Shape: two of one shape -> that shape. Unit: nats.
     """
     output = as_tensor(output)
-    return crossentropy._binary(as_tensor(target, like=output), output, from_logits, 0, resolve(clip, "loss.binary_clip"), "none")
+    return crossentropy.binary_of_elements(as_tensor(target, like=output), output, from_logits, 0, resolve(clip, "loss.binary_clip"), "none")

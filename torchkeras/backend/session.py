@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, NoReturn
 
+from torchkeras import metrics
 from torchkeras.backend.random import reset_streams
 from torchkeras.backend.values import reset_averages
 from torchkeras.layers import naming
@@ -15,11 +16,12 @@ reset_uids = naming.reset_uids
 
 
 def clear_session() -> None:
-    """Begin anew: automatic names, the learning phase, streams of random numbers, moving averages.
+    """Begin anew: automatic names of layers and metrics, the learning phase, streams of random numbers, moving averages.
 
     Models and tensors stay as they are: torch frees them as soon as nothing refers to them.
     """
     reset_uids()
+    metrics.reset_uids()
     fix_phase(None)
     reset_streams()
     reset_averages()

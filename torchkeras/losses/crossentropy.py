@@ -126,11 +126,22 @@ def binary_crossentropy(
 
     Shape: two of (batch, ..., d) -> (batch, ...). Unit: nats.
     """
-    return _binary(y_true, y_pred, from_logits, label_smoothing, resolve(clip, "loss.binary_clip"), "none").mean(axis)
+    return binary_of_elements(y_true, y_pred, from_logits, label_smoothing, resolve(clip, "loss.binary_clip"), "none").mean(axis)
 
 
-def _binary(y_true: Any, y_pred: Any, from_logits: bool, label_smoothing: float, clip: str, reduction: str) -> Tensor:
-    """Crossentropy of each element, or the mean of all (`reduction`)."""
+def binary_of_elements(y_true: Any, y_pred: Any, from_logits: bool, label_smoothing: float, clip: str, reduction: str) -> Tensor:
+    """Crossentropy of yes-or-no targets, element by element.
+
+    Args:
+        y_true: Targets, 0 to 1.
+        y_pred: Probabilities, or scores where `from_logits` is set.
+        from_logits: Whether `y_pred` holds scores before a sigmoid.
+        label_smoothing: Fraction 0-1 by which targets move towards 0.5.
+        clip: "logit" or another value of the row `loss.binary_clip`: what is done at probabilities of 0 and 1.
+        reduction: "none" for each element, "mean" for the mean of all.
+
+    Shape: two of one shape -> that shape, or (). Unit: nats.
+    """
     scores = scores_before(y_pred, "sigmoid", from_logits)
     y_true, y_pred = as_pair(y_true, y_pred if scores is None else scores, "binary_crossentropy")
     if y_true.shape != y_pred.shape:

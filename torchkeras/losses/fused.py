@@ -14,10 +14,10 @@ from torch import Tensor
 from torchkeras.generations import BY_GENERATION, resolve
 from torchkeras.losses.crossentropy import (
     _NO_CLASS,
-    _binary,
     _ids_and_scores,
     _log_likelihood,
     binary_crossentropy,
+    binary_of_elements,
     categorical_crossentropy,
     sparse_categorical_crossentropy,
 )
@@ -53,7 +53,7 @@ def _sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool
 def _binary_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0, axis: int = -1, *, clip: str = BY_GENERATION
 ) -> Tensor:
-    return _binary(y_true, y_pred, from_logits, label_smoothing, resolve(clip, "loss.binary_clip"), "mean")
+    return binary_of_elements(y_true, y_pred, from_logits, label_smoothing, resolve(clip, "loss.binary_clip"), "mean")
 
 
 MEAN_FORMS: dict[Callable[..., Any], Callable[..., Tensor]] = {

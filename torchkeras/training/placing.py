@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from torchkeras import config
 from torchkeras.training.added import Adding
 
 
@@ -23,6 +24,8 @@ class Placed(Adding):
         first = next(self.parameters(), None)
         if wanted is not None and first is not None and first.device != wanted:
             super().to(wanted)
+        # constants that losses and metrics make by K functions
+        config._settings["device"] = None if self.device.type == "cpu" else self.device
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
         """Move or cast the model, as in torch; training then stays on that device."""
