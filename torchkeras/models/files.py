@@ -11,12 +11,13 @@ from torchkeras.saving.files import check_file
 from torchkeras.saving.hdf5_models import load_hdf5, save_hdf5
 from torchkeras.saving.keras_archive import load_archive, save_archive
 from torchkeras.saving.open_files import image_of, is_open_file
+from torchkeras.saving.state_files import ENDINGS, kind_of_state_file, load_state_model, save_state_model
 
-FORMATS = {".h5": "h5", ".hdf5": "h5", ".keras": "keras"}
+FORMATS = {".h5": "h5", ".hdf5": "h5", ".keras": "keras", **ENDINGS}
 
 
 def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, *, safe_mode: bool | None = None) -> Any:
-    """The model of a file of any Keras: HDF5 of Keras 1, 2, 3 and tf.keras, or `.keras`.
+    """The model of a file of any Keras (HDF5 of Keras 1, 2, 3 and tf.keras, or `.keras`), or of a `.pt` or `.safetensors` file that was saved here.
 
     It keeps the meanings of the release that wrote the file, so that it predicts and trains on with that release's numbers.
 
@@ -34,6 +35,8 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
         image, place, name = image_of(filepath)
         return load_hdf5(image, custom_objects, compile, safe_mode, place, name)
     path = check_file(filepath)
+    if kind_of_state_file(path) is not None:
+        return load_state_model(path, custom_objects, compile, safe_mode)
     with open(path, "rb") as file:
         start = file.read(4)
     return (load_archive if start[:2] == b"PK" else load_hdf5)(path, custom_objects, compile, safe_mode)
@@ -44,11 +47,11 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, include_optimi
 
     Args:
         model: The model.
-        filepath: Where to; its ending chooses the form: `.keras` for Keras 3; `.h5` and any other HDF5, which Keras 2 and tf.keras read.
-            Also an open `h5py.File` or group.
+        filepath: Where to; its ending chooses the form: `.keras` for Keras 3; `.pt` (`.pth`) and `.safetensors` for torch, a state dict with the
+            architecture beside it; `.h5` and any other HDF5, which Keras 2 and tf.keras read. Also an open `h5py.File` or group.
         overwrite: Whether to replace a file that is there.
-        include_optimizer: Whether to write the compile arguments and the state of the optimizer, too.
-        save_format: "h5" or "keras"; "tf" also writes HDF5, with a warning, since SavedModel folders need TensorFlow.
+        include_optimizer: Whether to write the compile arguments and (but for `.safetensors`) the state of the optimizer, too.
+        save_format: "h5", "keras", "pt" or "safetensors"; "tf" also writes HDF5, with a warning, since SavedModel folders need TensorFlow.
 
     Raises:
         FileExistsError: the file is there, and `overwrite` is False.
@@ -60,7 +63,10 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, include_optimi
         return
     check_new(filepath, overwrite)
     kind = _format(filepath, save_format)
-    (save_archive if kind == "keras" else save_hdf5)(model, filepath, include_optimizer)
+    if kind in ENDINGS.values():
+        save_state_model(model, filepath, include_optimizer, kind)
+    else:
+        (save_archive if kind == "keras" else save_hdf5)(model, filepath, include_optimizer)
 
 
 def _format(filepath: Any, save_format: str | None) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from torchkeras.exporting import to_torch
 from torchkeras.models.files import check_new, save_model
 from torchkeras.saving.model_config import to_json
 from torchkeras.saving.model_weights import save_weights
+from torchkeras.saving.state_files import ENDINGS, save_state_weights
 from torchkeras.saving.weight_files import load_weights
 
 
@@ -19,7 +21,7 @@ class Saves:
         save_model(self, filepath, overwrite, include_optimizer, save_format)
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the weights to an HDF5 file, whole or not at all.
+        """Write the weights to a file, whole or not at all: HDF5 as Keras has it, or, named `.pt` or `.safetensors`, a state dict as torch has it.
 
         Args:
             filepath: Where to.
@@ -30,13 +32,17 @@ class Saves:
             FileExistsError: the file is there, and `overwrite` is False.
         """
         check_new(filepath, overwrite)
-        save_weights(self, filepath)  # type: ignore[arg-type]
+        kind = ENDINGS.get(os.path.splitext(os.fspath(filepath))[1].lower()) if isinstance(filepath, (str, os.PathLike)) else None
+        if kind is not None:
+            save_state_weights(self, filepath, kind)
+        else:
+            save_weights(self, filepath)  # type: ignore[arg-type]
 
     def load_weights(self, filepath: Any, by_name: bool = False, skip_mismatch: bool = False) -> None:
         """Read weights from a file: all, or none where something does not fit.
 
         Args:
-            filepath: A file of weights or of a whole model, of any Keras.
+            filepath: A file of weights or of a whole model, of any Keras or of torch (a state dict in a `.pt` or `.safetensors` file).
             by_name: Match layers by their names instead of their order; layers without a match keep their weights.
             skip_mismatch: With `by_name`, or for a file of Keras 3, pass over layers whose weights do not fit.
 

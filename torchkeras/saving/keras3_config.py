@@ -111,7 +111,7 @@ def _says_nothing(class_name: str, argument: str, value: Any) -> bool:
     if argument == "seed" and class_name in _SEEDED:
         return True
     neutral = _ARGUMENTS.get(argument)
-    if neutral is None:
+    if neutral is None or class_name == "TorchOptimizer":  # whose arguments are torch's
         return False
     if _ANY in neutral or any(value == one for one in neutral):
         return True

@@ -25,8 +25,12 @@ _STATES = 4  # more than any optimizer keeps for each weight
 _SINGLE = (str, int, float, type(None))
 
 
-def compile_config(model: Any) -> dict[str, Any] | None:
+def compile_config(model: Any, optimizer_config: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
     """The compile arguments of a model as plain data, in the form of the chosen release; `None` where it was not compiled.
+
+    Args:
+        model: The model.
+        optimizer_config: In place of the optimizer's own config.
 
     Raises:
         ValueError: an optimizer, loss or metric that has neither a config nor a name.
@@ -35,7 +39,7 @@ def compile_config(model: Any) -> dict[str, Any] | None:
     if given is None:
         return None
     found = {"loss": plain_structure(given["loss"], losses.serialize), "metrics": plain_structure(given["metrics"], metrics.serialize)}
-    optimizer = {"optimizer_config": optimizers.serialize(model.optimizer)}
+    optimizer = {"optimizer_config": optimizer_config or optimizers.serialize(model.optimizer)}
     weighted = {"weighted_metrics": plain_structure(given["weighted_metrics"], metrics.serialize)}
     loss_weights = {"loss_weights": given["loss_weights"]}
     if generations.keras_version() == "2.4.0":

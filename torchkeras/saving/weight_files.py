@@ -10,6 +10,7 @@ from torchkeras.saving.hdf5 import SafeGroup, open_safely
 from torchkeras.saving.keras3_weights import has_keras3_weights, keras3_values
 from torchkeras.saving.model_weights import Ready, check_built, check_matching, values_for
 from torchkeras.saving.open_files import image_of, is_open_file
+from torchkeras.saving.state_files import kind_of_state_file, load_state_weights
 from torchkeras.saving.weight_groups import weights_group
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def load_weights(model: Network, path: Any, *, by_name: bool = False, skip_misma
 
     Args:
         model: A built model.
-        path: A file of weights or of a whole model: HDF5 of any Keras, `.keras`; or an open `h5py.File` or group.
+        path: A file of weights or of a whole model: HDF5 of any Keras, `.keras`, `.pt`, `.safetensors`; or an open `h5py.File` or group.
         by_name: Match layers by their names instead of their order; layers without a match keep their weights.
         skip_mismatch: With `by_name`, or for a file of Keras 3, pass over layers whose weights do not fit.
 
@@ -30,6 +31,9 @@ def load_weights(model: Network, path: Any, *, by_name: bool = False, skip_misma
         FileError: the file is missing, damaged, unsafe or of another kind.
     """
     check_built(model, "loading")
+    if not is_open_file(path) and kind_of_state_file(check_file(path)) is not None:
+        load_state_weights(model, path, by_name, skip_mismatch)
+        return
     for slot, value in _values(model, path, by_name, skip_mismatch):
         slot.assign(value)
 
