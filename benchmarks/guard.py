@@ -13,9 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import harness, programs
-from benchmarks.training import ACTIONS, QUICK, Unavailable, Worker
+from benchmarks.peers import Unavailable
+from benchmarks.training import ACTIONS, Worker, samples_for
 
 ROOT = Path(__file__).parent.parent
+STEPS = {"softmax": 400, "mlp": 200, "two": 200, "two_weighted": 200, "lstm": 40}  # in an epoch; 8 of the slower ones
 
 
 def checkout(revision: str, folder: Path, stack: ExitStack) -> Path:
@@ -61,7 +63,7 @@ def slower_in(options: argparse.Namespace) -> list[str]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torchkeras-guard-"))).resolve()
         trees = {side: checkout(getattr(options, side), folder / side, stack) for side in ("old", "new")}
         for name in options.workload or ("softmax", "mlp", "lstm"):
-            samples = 4 * QUICK[name]
+            samples = samples_for(name, STEPS.get(name, 8))
             steps = math.ceil(samples / programs.PROGRAMS[name].batch)
             with ExitStack() as workers:
                 pair = {side: workers.enter_context(worker(tree, name, samples, options)) for side, tree in trees.items()}

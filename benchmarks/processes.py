@@ -32,7 +32,7 @@ def serve(rounds: int) -> None:
     found = {}
     for name in NAMES:
         steps = 100 if name == "mlp" else 4
-        x, y = programs.data(name, steps * BATCH)
+        x, y, _ = programs.PROGRAMS[name].data(steps * BATCH)
         model = programs.compiled(name, keras)
         wall, processor = [], []
         for _ in range(rounds + 1):

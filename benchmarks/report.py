@@ -11,7 +11,7 @@ from benchmarks.harness import Comparison, markdown_table
 OURS = "torchkeras"
 RATIO_GOAL = 1.05
 EXCESS_GOAL = 25e-6  # seconds a step, where that is more
-WHAT = {"train": "training step", "predict": "predicted batch"}
+WHAT = {"train": "training step", "predict": "predicted batch", "evaluate": "evaluated batch"}
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.programs import PROGRAMS, data
+from benchmarks.networks import network
+from benchmarks.programs import PROGRAMS
+from benchmarks.tasks import Columns, Task
 
 OPTIMIZERS: dict[str, tuple[Callable[..., torch.optim.Optimizer], dict[str, Any]]] = {
     "sgd": (torch.optim.SGD, {"lr": 0.01}),
@@ -28,195 +29,194 @@ OPTIMIZERS: dict[str, tuple[Callable[..., torch.optim.Optimizer], dict[str, Any]
 }
 
 
-class FlattenLast(nn.Module):
-    """Flatten pictures in the order they have in channels-last memory: a view, where nn.Flatten copies."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, height, width) -> (batch, height * width * channels)."""
-        return x.permute(0, 2, 3, 1).flatten(1)
-
-
-class LastStepLSTM(nn.Module):
-    """A stack of LSTM whose last step, or last valid step, goes to a dense layer."""
-
-    def __init__(self, size: int, units: int, depth: int, outputs: int, vocabulary: int = 0) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(vocabulary, size) if vocabulary else None
-        self.lstm = nn.LSTM(size, units, depth, batch_first=True)
-        self.dense = nn.Linear(units, outputs)
-
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Logits of (batch, steps, size), or of ids (batch, steps) with the number of valid steps in front."""
-        steps, _ = self.lstm(x if self.embedding is None else self.embedding(x))
-        if lengths is None:
-            return self.dense(steps[:, -1])
-        return self.dense(steps[torch.arange(len(steps), device=steps.device), lengths - 1])
-
-
-def network(name: str) -> nn.Module:
-    """The network of a program, which ends in logits."""
-    if name == "softmax":
-        return nn.Linear(93, 9)
-    if name == "mlp":
-        return nn.Sequential(nn.Linear(93, 100), nn.ReLU(), nn.Linear(100, 9))
-    if name == "cnn":
-        convolutions = (nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2))
-        return nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Linear(128, 10))
-    if name == "lstm":
-        return LastStepLSTM(16, 32, 3, 10)
-    return LastStepLSTM(64, 200, 1, 1, vocabulary=2000)
+def joined(answers: list[Any]) -> Any:
+    """The answers of all batches as arrays."""
+    if isinstance(answers[0], Tensor):
+        return torch.cat(answers).cpu().numpy()
+    return [torch.cat(parts).cpu().numpy() for parts in zip(*answers, strict=True)]
 
 
 class Loop:
-    """What the loops share: network, optimizer, data, loss and accuracy."""
+    """What the loops share: network, optimizer, data.
 
-    def __init__(self, name: str, samples: int, device: str = "cpu", optimizer_flags: dict[str, bool] | None = None) -> None:
+    Args:
+        name: The program.
+        samples: Rows of data.
+        device: Where to train.
+        flags: Of the optimizer.
+        network: As `networks.network` takes it.
+    """
+
+    def __init__(self, name: str, samples: int, device: str = "cpu", flags: dict[str, bool] | None = None, **options: Any) -> None:
         program = PROGRAMS[name]
-        self.name, self.batch, self.device = name, program.batch, torch.device(device)
-        x, y = data(name, samples)
-        self.x, self.y = torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
-        if name == "cnn":
-            self.x = self.x.permute(0, 3, 1, 2)  # a view: contiguous in channels-last memory
-        self.lengths: np.ndarray | None = None
-        if name == "masked_lstm":
-            self.lengths = (x != 0).sum(axis=1)
-            order = np.argsort(x == 0, axis=1, kind="stable")
-            self.x = torch.from_numpy(np.take_along_axis(x, order, axis=1)).to(device)
-        self.model = network(name).to(device)
+        self.name, self.batch, self.device, self.samples = name, program.batch, torch.device(device), samples
+        self.task = Task(name, samples, device)
+        self.model = network(name, **options).to(device)
         kind, settings = OPTIMIZERS[program.optimizer]
-        self.optimizer = kind(self.model.parameters(), **settings, **(optimizer_flags or {}))
+        self.optimizer = kind(self.model.parameters(), **settings, **(flags or {}))
 
-    def loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Mean cross-entropy of logits."""
-        if self.name == "masked_lstm":
-            return F.binary_cross_entropy_with_logits(logits.squeeze(1), y)
-        return F.cross_entropy(logits, y)
+    def slices(self) -> Iterator[Columns]:
+        """All data in its order, slice by slice."""
+        task = self.task
+        for first, batch in enumerate(zip(*(column.split(self.batch) for column in task.columns), strict=True)):
+            start = first * self.batch
+            yield list(batch) if task.lengths is None else task.cut(list(batch), np.arange(start, start + len(batch[0])))
 
-    def right(self, logits: Tensor, y: Tensor) -> Tensor:
-        """How many answers are right."""
-        return ((logits.squeeze(1) > 0) == (y > 0)).sum() if self.name == "masked_lstm" else (logits.argmax(1) == y).sum()
-
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """What a Keras model puts out."""
-        return logits.sigmoid() if self.name == "masked_lstm" else logits.softmax(1)
-
-    def predict(self) -> np.ndarray:
+    def predict(self) -> Any:
         """Predict slice by slice."""
-        self.model.eval()
+        task, model = self.task, self.model
+        model.eval()
         with torch.inference_mode():
-            slices = self.x.split(self.batch)
-            if self.lengths is None:
-                return torch.cat([self.probabilities(self.model(x)) for x in slices]).cpu().numpy()
-            lengths = np.split(self.lengths, range(self.batch, len(self.lengths), self.batch))
-            pairs = [(x[:, : rows.max()], torch.from_numpy(rows).to(self.device)) for x, rows in zip(slices, lengths, strict=True)]
-            return torch.cat([self.probabilities(self.model(x, rows)) for x, rows in pairs]).cpu().numpy()
+            return joined([task.answers(model(*batch[: task.inputs])) for batch in self.slices()])
+
+    def means(self, losses: list[Tensor], scores: list[Tensor]) -> list[float]:
+        """Of sums over an epoch, read at last: the losses and scores a sample."""
+        return [loss.item() / self.samples for loss in losses] + [score.item() / self.task.counted for score in scores]
+
+    def evaluate(self) -> list[float]:
+        """Losses and scores of all data, added up in tensors."""
+        task, model = self.task, self.model
+        model.eval()
+        losses: list[Tensor] = []
+        scores: list[Tensor] = []
+        with torch.inference_mode():
+            for batch in self.slices():
+                outputs = model(*batch[: task.inputs])
+                count = len(batch[0])
+                found, right = task.losses(outputs, batch), task.scores(outputs, batch)
+                if losses:
+                    for total, value in zip(losses, found, strict=True):
+                        total.add_(value, alpha=count)
+                    for total, value in zip(scores, right, strict=True):
+                        total.add_(value)
+                else:
+                    losses, scores = [value * count for value in found], list(right)
+        return self.means(losses, scores)
 
 
 class Tuned(Loop):
-    """The loop tuned by hand."""
+    """The loop tuned by hand.
 
-    def __init__(self, name: str, samples: int, device: str, gather: bool, flags: dict[str, bool]) -> None:
-        super().__init__(name, samples, device, flags)
+    Args:
+        gather: Whether an epoch's data is put into its order at once, or batch by batch.
+    """
+
+    def __init__(self, name: str, samples: int, device: str, gather: bool, flags: dict[str, bool], packed: bool = True) -> None:
+        super().__init__(name, samples, device, flags, tuned=True, packed=packed)
         self.gather = gather
-        if isinstance(self.model, nn.Sequential) and name == "cnn":
-            self.model[5] = FlattenLast()
-            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.total, self.hits = torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device)
 
-    def batches(self) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        """An epoch's batches: what the model takes, and the labels."""
-        order = torch.randperm(len(self.x), device=self.device)
-        if self.lengths is not None:
-            for rows in order.split(self.batch):
-                lengths = self.lengths[rows.cpu().numpy()]
-                yield (self.x.index_select(0, rows)[:, : lengths.max()], torch.from_numpy(lengths).to(self.device)), self.y[rows]
-        elif self.gather:
-            x, y = self.x.index_select(0, order), self.y.index_select(0, order)
-            for rows_x, rows_y in zip(x.split(self.batch), y.split(self.batch), strict=True):
-                yield (rows_x,), rows_y
-        else:
-            for rows in order.split(self.batch):
-                yield (self.x.index_select(0, rows),), self.y.index_select(0, rows)
+    def batches(self) -> Iterator[Columns]:
+        """An epoch's batches in a new order."""
+        task = self.task
+        order = torch.randperm(self.samples, device=self.device)
+        if self.gather:
+            columns = [column.index_select(0, order) for column in task.columns]
+            for batch in zip(*(column.split(self.batch) for column in columns), strict=True):
+                yield list(batch)
+            return
+        for rows in order.split(self.batch):
+            columns = [column.index_select(0, rows) for column in task.columns]
+            yield columns if task.lengths is None else task.cut(columns, rows.cpu().numpy())
 
-    def train(self) -> tuple[float, float]:
-        """One epoch: mean loss and accuracy."""
-        model, optimizer, total, hits = self.model, self.optimizer, self.total.zero_(), self.hits.zero_()
+    def train(self) -> list[float]:
+        """One epoch: losses and scores."""
+        task, model, optimizer, inputs = self.task, self.model, self.optimizer, self.task.inputs
+        losses: list[Tensor] = []
+        scores: list[Tensor] = []
         model.train()
-        for inputs, y in self.batches():
+        for batch in self.batches():
             optimizer.zero_grad(set_to_none=True)
-            logits = model(*inputs)
-            loss = self.loss(logits, y)
-            loss.backward()
+            outputs = model(*batch[:inputs])
+            found = task.losses(outputs, batch)
+            found[0].backward()
             optimizer.step()
             with torch.no_grad():
-                total.add_(loss, alpha=len(y))
-                hits.add_(self.right(logits, y))
-        return total.item() / len(self.y), hits.item() / len(self.y)
+                count = len(batch[0])
+                right = task.scores(outputs, batch)
+                if losses:
+                    for total, value in zip(losses, found, strict=True):
+                        total.add_(value, alpha=count)
+                    for total, value in zip(scores, right, strict=True):
+                        total.add_(value)
+                else:
+                    losses, scores = [value * count for value in found], list(right)
+        return self.means(losses, scores)
 
 
 class Tutorial(Loop):
-    """The loop of the tutorials: a DataLoader, and loss and accuracy read every step."""
+    """The loop of the tutorials: a DataLoader, and losses and scores read every step."""
 
     def loader(self, shuffle: bool) -> DataLoader[Any]:
         """Batches of the data as one finds them in a tutorial."""
-        tensors = [self.x, self.y] if self.lengths is None else [self.x, torch.from_numpy(self.lengths).to(self.device), self.y]
-        return DataLoader(TensorDataset(*tensors), batch_size=self.batch, shuffle=shuffle)
+        return DataLoader(TensorDataset(*self.task.columns), batch_size=self.batch, shuffle=shuffle)
 
-    def train(self) -> tuple[float, float]:
-        """One epoch: mean loss and accuracy."""
-        total, hits = 0.0, 0
+    def step(self, batch: Columns) -> tuple[Any, tuple[Tensor, ...]]:
+        """Outputs and losses of a batch that was trained on."""
+        self.optimizer.zero_grad()
+        outputs = self.model(*batch[: self.task.inputs])
+        losses = self.task.losses(outputs, batch)
+        losses[0].backward()
+        self.optimizer.step()
+        return outputs, losses
+
+    def train(self) -> list[float]:
+        """One epoch: losses and scores."""
+        totals: list[float] = []
         self.model.train()
-        for *inputs, y in self.loader(shuffle=True):
-            self.optimizer.zero_grad()
-            logits = self.model(*inputs)
-            loss = self.loss(logits, y)
-            loss.backward()
-            self.optimizer.step()
-            total += loss.item() * len(y)
-            hits += self.right(logits, y).item()  # type: ignore[assignment]
-        return total / len(self.y), hits / len(self.y)
+        for batch in self.loader(shuffle=True):
+            outputs, losses = self.step(batch)
+            values = [loss.item() * len(batch[0]) for loss in losses] + [score.item() for score in self.task.scores(outputs, batch)]
+            totals = [total + value for total, value in zip(totals, values, strict=True)] if totals else values
+        return [total / self.samples for total in totals]
 
 
 class PlainIgnite(Tutorial):
-    """Ignite as its documentation shows it: a supervised trainer with a loss and an accuracy, and an evaluator."""
+    """Ignite as its documentation shows it: an engine with the averages of losses and scores over a DataLoader."""
 
     def __init__(self, name: str, samples: int, device: str = "cpu") -> None:
         super().__init__(name, samples, device)
         from ignite.engine import Engine
-        from ignite.metrics import Accuracy, Average
+        from ignite.metrics import Average
 
-        self.trainer, self.predictor = Engine(self._step), Engine(self._infer)
-        Average(output_transform=lambda output: output[0]).attach(self.trainer, "loss")
-        Accuracy(output_transform=lambda output: output[1:], is_multilabel=False).attach(self.trainer, "accuracy")
+        self.trainer, self.tester, self.predictor = Engine(self._step), Engine(self._test), Engine(self._infer)
+        for engine in (self.trainer, self.tester):
+            for number in range(len(self._test(engine, [column[:2] for column in self.task.columns]))):
+                Average(output_transform=lambda output, number=number: output[number]).attach(engine, f"value_{number}")
 
-    def _step(self, engine: Any, batch: list[Tensor]) -> tuple[float, Tensor, Tensor]:
-        *inputs, y = batch
+    def _values(self, outputs: Any, losses: tuple[Tensor, ...], batch: Columns) -> list[float]:
+        return [loss.item() for loss in losses] + [score.item() / len(batch[0]) for score in self.task.scores(outputs, batch)]
+
+    def _step(self, engine: Any, batch: Columns) -> list[float]:
         self.model.train()
-        self.optimizer.zero_grad()
-        logits = self.model(*inputs)
-        loss = self.loss(logits, y)
-        loss.backward()
-        self.optimizer.step()
-        return loss.item(), ((logits.squeeze(1) > 0).long() if self.name == "masked_lstm" else logits).detach(), y.long()
+        return self._values(*self.step(batch), batch)
 
-    def _infer(self, engine: Any, batch: list[Tensor]) -> Tensor:
+    def _test(self, engine: Any, batch: Columns) -> list[float]:
         self.model.eval()
         with torch.no_grad():
-            return self.probabilities(self.model(*batch[:-1]))
+            outputs = self.model(*batch[: self.task.inputs])
+            return self._values(outputs, self.task.losses(outputs, batch), batch)
 
-    def train(self) -> tuple[float, float]:
-        """One epoch: mean loss and accuracy."""
-        state = self.trainer.run(self.loader(shuffle=True), max_epochs=1)
-        return state.metrics["loss"], state.metrics["accuracy"]
+    def _infer(self, engine: Any, batch: Columns) -> Any:
+        self.model.eval()
+        with torch.no_grad():
+            return self.task.answers(self.model(*batch[: self.task.inputs]))
 
-    def predict(self) -> np.ndarray:
+    def train(self) -> list[float]:
+        """One epoch: losses and scores."""
+        return list(self.trainer.run(self.loader(shuffle=True), max_epochs=1).metrics.values())
+
+    def evaluate(self) -> list[float]:
+        """Losses and scores of all data."""
+        return list(self.tester.run(self.loader(shuffle=False), max_epochs=1).metrics.values())
+
+    def predict(self) -> Any:
         """Predict by an engine that keeps every output."""
         from ignite.engine import Events
 
-        outputs: list[Tensor] = []
+        outputs: list[Any] = []
         with self.predictor.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: outputs.append(engine.state.output)):
             self.predictor.run(self.loader(shuffle=False))
-        return torch.cat(outputs).cpu().numpy()
+        return joined(outputs)
 
 
 def tuned(name: str, samples: int, device: str = "cpu") -> Tuned:
@@ -225,7 +225,9 @@ def tuned(name: str, samples: int, device: str = "cpu") -> Tuned:
     kinds: list[dict[str, bool]] = [{"foreach": True}, {"foreach": False}]
     if PROGRAMS[name].optimizer != "rmsprop":  # of which torch has no fused form
         kinds.append({"fused": True})
-    choices = [(gather, flags) for gather in ((False,) if name == "masked_lstm" else (True, False)) for flags in kinds]
+    padded = Task(name, 1).lengths is not None
+    choices = [(gather, flags, packed) for gather in ((False,) if padded else (True, False)) for flags in kinds for packed in (True, False)]
+    choices = [choice for choice in choices if choice[2] or name == "tagger"]
     loops = [Tuned(name, trial, device, *choice) for choice in choices]
     took = [math.inf] * len(loops)
     for _ in range(4):

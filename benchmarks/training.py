@@ -18,18 +18,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks import harness, programs, report, torch_loops
+from benchmarks import harness, peers, programs, report, torch_loops
+from benchmarks.peers import Unavailable
 
 RESULTS = Path(__file__).parent / "results"
 BASELINE = "tuned"
-ACTIONS = ("train", "predict")
-QUICK = {"softmax": 3200, "mlp": 6400, "cnn": 256, "lstm": 640, "masked_lstm": 128}
+ACTIONS = ("train", "predict", "evaluate")
+QUICK_STEPS = 4
 
 Actions = dict[str, Callable[[], Any]]
-
-
-class Unavailable(Exception):
-    """A rival that cannot take part here; the message says why."""
 
 
 def in_process(api: str, name: str, samples: int, options: argparse.Namespace) -> Actions:
@@ -45,10 +42,17 @@ def in_process(api: str, name: str, samples: int, options: argparse.Namespace) -
     return programs.actions(name, keras, samples)
 
 
-def in_torch(kind: Callable[..., torch_loops.Loop], name: str, samples: int, options: argparse.Namespace) -> Actions:
-    """A loop written by hand."""
-    loop: Any = kind(name, samples, options.device)
-    return {"train": loop.train, "predict": loop.predict}
+def in_torch(kind: Callable[..., Any], name: str, samples: int, options: argparse.Namespace) -> Actions:
+    """A loop written by hand, or by another library.
+
+    Raises:
+        Unavailable: the library is not installed.
+    """
+    try:
+        loop = kind(name, samples, options.device)
+    except ImportError as error:
+        raise Unavailable(f"not installed ({error})") from error
+    return {action: getattr(loop, action) for action in ACTIONS}
 
 
 RIVALS: dict[str, Callable[[str, int, argparse.Namespace], Actions]] = {
@@ -57,6 +61,9 @@ RIVALS: dict[str, Callable[[str, int, argparse.Namespace], Actions]] = {
     "tutorial": lambda *where: in_torch(torch_loops.Tutorial, *where),
     "ignite": lambda *where: in_torch(torch_loops.PlainIgnite, *where),
     "keras 3": lambda *where: in_process("keras", *where),
+    "skorch": lambda *where: in_torch(peers.Skorch, *where),
+    "poutyne": lambda *where: in_torch(peers.Poutyne, *where),
+    "lightning": lambda *where: in_torch(peers.lightning, *where),
 }
 
 
@@ -120,10 +127,16 @@ def contestants(name: str, samples: int, options: argparse.Namespace, stack: Exi
     return found
 
 
+def samples_for(name: str, most_steps: int | None) -> int:
+    """Samples in an epoch of a workload, of so many steps at most."""
+    program = programs.PROGRAMS[name]
+    return program.samples if most_steps is None else min(program.samples, most_steps * program.batch)
+
+
 def measure(name: str, options: argparse.Namespace) -> list[report.Row]:
     """All rivals on one workload."""
     program = programs.PROGRAMS[name]
-    samples = QUICK[name] if options.quick else program.samples
+    samples = samples_for(name, QUICK_STEPS if options.quick else options.steps)
     steps = math.ceil(samples / program.batch)
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
     print(f"{program.title}: {steps} steps", file=sys.stderr)
@@ -140,7 +153,7 @@ def measure(name: str, options: argparse.Namespace) -> list[report.Row]:
 
 def versions() -> str:
     """The commit that is measured, and the versions of the rivals that are installed."""
-    names = ("pytorch-ignite", "keras", "numpy")
+    names = ("pytorch-ignite", "keras", "skorch", "poutyne", "lightning", "numpy")
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=RESULTS.parent, capture_output=True, text=True)
     found = [f"torchkeras at {commit.stdout.strip() or 'an unknown commit'}"]
     for name in names:
@@ -153,12 +166,15 @@ def versions() -> str:
 
 def main(arguments: list[str]) -> int:
     """Run the comparison, print its table and write it to the results."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare torchkeras with its rivals, by ratio to the tuned loop.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks training", description="Compare torchkeras with its rivals, by ratio to the tuned loop."
+    )
     parser.add_argument("--workload", action="append", choices=list(programs.PROGRAMS), help="one of the workloads (again for more; default: all)")
     parser.add_argument("--rival", action="append", choices=[name for name in RIVALS if name != BASELINE], help="one of the rivals (default: all)")
-    parser.add_argument("--action", action="append", choices=ACTIONS, help="train or predict (default: both)")
+    parser.add_argument("--action", action="append", choices=ACTIONS, help="train, predict or evaluate (default: all)")
     parser.add_argument("--keras", action="append", default=[], metavar="PYTHON", help="interpreter with a genuine Keras, as one more rival")
     parser.add_argument("--rounds", type=int, default=7, help="measurements of each (default: %(default)s)")
+    parser.add_argument("--steps", type=int, help="steps in an epoch, at most (default: all samples of the workload)")
     parser.add_argument("--threads", type=int, default=1, help="threads of each (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="device of the torch loops: cpu or cuda (torchkeras and Keras take CUDA where it is)")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: processor time, for a machine busy with other work")

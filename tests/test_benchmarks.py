@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import harness, programs, report, torch_loops
+import torchkeras
+from benchmarks import __main__ as command
+from benchmarks import harness, networks, programs, report, torch_loops
+from benchmarks.tasks import Task
 
 
 class Clock:
@@ -91,33 +94,85 @@ def test_the_report_has_a_row_for_each_workload_and_writes_its_files(tmp_path):
     assert [path.suffix for path in report.write(rows, text, tmp_path / "new", "name")] == [".md", ".json", ".png"]
 
 
+def loops_of(name: str, samples: int):
+    """Every way in which the benchmark trains a workload by hand."""
+    for gather in (True, False) if Task(name, 1).lengths is None else (False,):
+        for packed in (True, False) if name == "tagger" else (True,):
+            yield torch_loops.Tuned(name, samples, "cpu", gather, {}, packed)
+    yield torch_loops.Tutorial(name, samples)
+    yield torch_loops.PlainIgnite(name, samples)
+
+
 @pytest.mark.parametrize("name", programs.PROGRAMS)
 def test_every_rival_does_the_same_work(name: str):
     samples = programs.PROGRAMS[name].batch + 3
-    outputs = 1 if name == "masked_lstm" else programs.CLASSES[name]
-    for gather in (True, False):
-        for loop in (
-            torch_loops.Tuned(name, samples, "cpu", gather, {}),
-            torch_loops.Tutorial(name, samples),
-            torch_loops.PlainIgnite(name, samples),
-        ):
-            loss, accuracy = loop.train()
-            assert 0.1 < loss < 5, type(loop)
-            assert 0 <= accuracy <= 1
-            assert loop.predict().shape == (samples, outputs)
+    model = programs.compiled(name, torchkeras)
+    data = programs.PROGRAMS[name].data(samples)
+    expected = model.predict(data.x, verbose=0)
+    shapes = [part.shape for part in expected] if isinstance(expected, list) else expected.shape
+    values = len(model.evaluate(data.x, data.y, sample_weight=data.weights, verbose=0))
+    for loop in loops_of(name, samples):
+        trained, tested, answers = loop.train(), loop.evaluate(), loop.predict()
+        assert len(trained) == len(tested) == values, type(loop)
+        assert all(0 <= value < 6 for value in tested)
+        assert ([part.shape for part in answers] if isinstance(answers, list) else answers.shape) == shapes
+
+
+@pytest.mark.parametrize("name", ["mlp", "two", "two_weighted", "masked_holes"])
+def test_the_loop_by_hand_computes_what_the_program_does(name: str):
+    samples = programs.PROGRAMS[name].batch + 3
+    loop = torch_loops.Tuned(name, samples, "cpu", False, {})
+    model = programs.compiled(name, torchkeras)
+    data = programs.PROGRAMS[name].data(samples)
+    model.predict(data.x, verbose=0)
+    give_weights(loop.model, model)
+    answers, expected = loop.predict(), model.predict(data.x, verbose=0)
+    pairs = zip(answers, expected, strict=True) if isinstance(answers, list) else [(answers, expected)]
+    for mine, theirs in pairs:
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5)
+    found = model.evaluate(data.x, data.y, sample_weight=data.weights, batch_size=programs.PROGRAMS[name].batch, verbose=0)
+    np.testing.assert_allclose(loop.evaluate(), found, rtol=1e-4, atol=1e-5)
+
+
+def give_weights(net: torch.nn.Module, model: torch.nn.Module) -> None:
+    """Put a network's weights into the Keras model of the same workload: both have them in the same order."""
+    left = list(model.parameters())
+    with torch.no_grad():
+        for key, tensor in net.named_parameters():
+            if "bias_hh" in key:  # torch's LSTM has two biases, of which only the sum counts
+                tensor.zero_()
+                continue
+            place = next(number for number, one in enumerate(left) if one.shape == tensor.shape)
+            left.pop(place).copy_(tensor)
+    assert not left
 
 
 def test_rows_moved_to_the_front_give_what_each_row_gives_alone():
-    loop = torch_loops.Tuned("masked_lstm", 5, "cpu", False, {})
-    x, _ = programs.data("masked_lstm", 5)
-    with torch.no_grad():
-        alone = [loop.model(torch.from_numpy(row[row != 0])[None]).sigmoid().item() for row in x]
-    np.testing.assert_allclose(loop.predict()[:, 0], alone, rtol=1e-5)
+    for name in ("masked_lstm", "masked_right", "masked_holes"):
+        loop = torch_loops.Tuned(name, 5, "cpu", False, {})
+        x = programs.PROGRAMS[name].data(5).x
+        with torch.no_grad():
+            alone = [loop.model(torch.from_numpy(row[row != 0])[None]).sigmoid().item() for row in x]
+        np.testing.assert_allclose(loop.predict()[:, 0], alone, rtol=1e-5)
+
+
+def test_both_forms_of_the_tagger_agree():
+    packed, turned = networks.Tagger(packed=True), networks.Tagger(packed=False)
+    state = packed.state_dict()
+    there = {key.replace("_reverse", ""): value for key, value in state.items()}
+    names = {f"back.{key}": state[f"there.{key}_reverse"] for key in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")}
+    forward = {key: value for key, value in there.items() if key in turned.state_dict()}
+    forward.update({key: value for key, value in state.items() if key in turned.state_dict()})
+    turned.load_state_dict({**forward, **names})
+    x, lengths = torch.randint(1, programs.VOCABULARY, (4, 6)), torch.tensor([6, 1, 3, 5])
+    first, second = packed(x, lengths), turned(x, lengths)
+    for row, length in enumerate(lengths):
+        torch.testing.assert_close(first[row, :length], second[row, :length])
 
 
 def test_the_tuned_cnn_sees_the_pictures_in_the_order_of_keras():
     loop = torch_loops.Tuned("cnn", 4, "cpu", True, {})
-    x, _ = programs.data("cnn", 4)
+    x = programs.PROGRAMS["cnn"].data(4).x
     plain = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()
     with torch.no_grad():
         expected = plain
@@ -128,8 +183,26 @@ def test_the_tuned_cnn_sees_the_pictures_in_the_order_of_keras():
 
 
 def test_the_data_is_the_same_in_every_process_and_half_of_the_masked_steps_count():
-    first, second = programs.data("mlp", 10), programs.data("mlp", 10)
-    np.testing.assert_array_equal(first[0], second[0])
-    x, _ = programs.data("masked_lstm", 1000)
-    assert 0.5 < (x != 0).mean() < 0.6
-    assert ((x[:, 1:] != 0) >= (x[:, :-1] != 0)).all()  # padded on the left
+    first, second = (programs.PROGRAMS["mlp"].data(10) for _ in range(2))
+    np.testing.assert_array_equal(first.x, second.x)
+    left, right, holes = (programs.sentences(1000, where=where) != 0 for where in ("left", "right", "holes"))
+    for valid in (left, right, holes):
+        assert 0.5 < valid.mean() < 0.6
+    assert (left[:, 1:] >= left[:, :-1]).all()
+    assert (right[:, 1:] <= right[:, :-1]).all()
+    assert not ((holes[:, 1:] >= holes[:, :-1]).all() or (holes[:, 1:] <= holes[:, :-1]).all())
+
+
+def test_the_command_runs_every_section_with_the_options_that_it_takes(monkeypatch):
+    calls = []
+    for name in ("training", "fresh", "growth"):
+        monkeypatch.setattr(getattr(command, name), "main", lambda arguments, name=name: calls.append((name, arguments)) or 0)
+    assert command.main(["--threads", "2", "--clock", "cpu", "--keras", "there", "--rounds", "3"]) == 0
+    assert calls == [
+        ("training", ["--threads", "2", "--clock", "cpu", "--keras", "there", "--rounds", "3"]),
+        ("fresh", ["--threads", "2", "--keras", "there"]),
+        ("growth", ["--threads", "2", "--clock", "cpu"]),
+    ]
+    calls.clear()
+    command.main(["--workload", "mlp"])
+    assert [name for name, _ in calls] == ["training"]
