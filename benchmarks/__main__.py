@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import fresh, graph, growth, guard, imports, layers, sequences, sequences_fit, training, weighted
+from benchmarks import callbacks, fresh, graph, growth, guard, imports, layers, sequences, sequences_fit, training, weighted
 
 COMMANDS = {
+    "callbacks": callbacks.main,
     "fresh": fresh.main,
     "graph": graph.main,
     "growth": growth.main,

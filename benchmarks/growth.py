@@ -81,7 +81,7 @@ def epochs(options: argparse.Namespace) -> str:
     first, last = statistics.median(times[:tenth]), statistics.median(times[-tenth:])
     inner = statistics.quantiles(times[-tenth:], n=10)
     return (
-        f"One training of {options.epochs} epochs of 8 steps: an epoch takes {first * 1e3:.2f} ms in the first tenth, {last * 1e3:.2f} ms in the last "
+        f"One training of {options.epochs} epochs of 8 steps: an epoch takes {first * 1e3:.2f} ms in the first tenth, {last * 1e3:.2f} in the last "
         f"({inner[0] * 1e3:.2f}-{inner[-1] * 1e3:.2f} from the first to the ninth decile), {last / first:.2f} of it.\n"
     )
 
