@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -16,6 +17,9 @@ _CHECKPOINT = (
     "then `model.save_weights('weights.h5')`."
 )
 
+# The parts of a TensorFlow checkpoint: "name.index" and "name.data-00000-of-00001".
+_PART = re.compile(r"(.+)\.(?:index|data-\d{5}-of-\d{5})")
+
 _BEGINNINGS = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"PK\x03\x04", "a zip archive (a .keras file, or a file written by torch.save)"),
@@ -23,6 +27,7 @@ _BEGINNINGS = (
     (b"\x93NUMPY", "a numpy array (.npy)"),
     (b"\x1f\x8b", "a gzip file"),
     (b"\x80", "a Python pickle, perhaps of an old torch.save"),
+    (b"model_checkpoint_path", "TensorFlow's list of checkpoints; give the name of one, or the folder"),
     (b"{", "a JSON text; model_from_json reads an architecture without weights"),
     (b"<", "a web page or XML text; perhaps a download went wrong"),
     (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with `git lfs pull`"),
@@ -37,6 +42,7 @@ def check_file(path: PathLike) -> str:
         FolderError: it is a folder; for a SavedModel, the message says how to turn it into `.h5`.
         NoPermissionError: it may not be read.
         FileError: it is a device or a pipe.
+        DamagedFileError: it is a part of a TensorFlow checkpoint; the message says how to turn that into `.h5`.
     """
     text = os.fspath(path)
     try:
@@ -49,8 +55,11 @@ def check_file(path: PathLike) -> str:
         raise FolderError(_folder(text))
     if not stat.S_ISREG(state.st_mode):
         raise FileError(f"{text!r} is a device or a pipe, not a regular file.")
-    if not os.access(text, os.R_OK):
+    if not os.access(text, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
         raise NoPermissionError(f"No permission to read {text!r}.")
+    part = _PART.fullmatch(text)
+    if part is not None and os.path.exists(part[1] + ".index"):
+        raise DamagedFileError(f"{text!r} is a part of a TensorFlow checkpoint. " + _CHECKPOINT.format(path=part[1]))
     return text
 
 
@@ -94,6 +103,7 @@ def _missing(text: str, error: Exception) -> str:
 def _folder(text: str) -> str:
     if os.path.exists(os.path.join(text, "saved_model.pb")) or os.path.exists(os.path.join(text, "saved_model.pbtxt")):
         return f"{text!r} is a TensorFlow SavedModel folder. " + _CONVERT.format(path=text)
-    if os.path.exists(os.path.join(text, "checkpoint")):
-        return f"{text!r} is a folder of TensorFlow checkpoints. " + _CHECKPOINT.format(path=text + "/...")
+    parts = sorted(Path(text).glob("*.index"), key=lambda part: part.stat().st_mtime)
+    if parts:
+        return f"{text!r} is a folder of TensorFlow checkpoints. " + _CHECKPOINT.format(path=str(parts[-1].with_suffix("")))
     return f"{text!r} is a folder. Give the file in it."
