@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from torchkeras.callbacks.base import Callback
 
@@ -19,6 +19,8 @@ class BaseLogger(Callback):
 
     Source: Keras 2.2.4 and tf.keras 2.4.0 `BaseLogger`.
     """
+
+    state_names: ClassVar[tuple[str, ...]] = ("seen", "totals", "_last")
 
     def __init__(self, stateful_metrics: Iterable[str] | None = None) -> None:
         super().__init__()

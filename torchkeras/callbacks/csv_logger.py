@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torchkeras.callbacks.base import Callback, is_chief
@@ -17,7 +17,8 @@ class CSVLogger(Callback):
     """Writes each epoch's logs as a row of a CSV file: `epoch`, then the names in alphabetical order.
 
     Rows are whole: one is written at once and forced to disk, and what a killed run left unfinished is cut off. A value that an epoch lacks is
-    `NA`. A disk that is full is one warning; training goes on. Under torchrun the first process alone writes.
+    `NA`. A disk that is full is one warning; training goes on. Under torchrun the first process alone writes. A run that goes on from a
+    backup goes on in its file, too: rows that were written after the backup are cut off, and will be written again.
 
     Args:
         filename: The file.
@@ -40,12 +41,28 @@ class CSVLogger(Callback):
         self.keys: list[str] | None = None
         self._file: LineAppender | None = None
         self._failed = False
+        self._size: int | None = None  # that the file is to have when a run goes on
+
+    def state_dict(self) -> dict[str, Any]:
+        """The columns, and how long the file is."""
+        return {"keys": self.keys, "size": None if self._file is None else self._file.size}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on in a file: now, or once training begins."""
+        self.keys = state["keys"]
+        if self._file is None:
+            self._size = state["size"]
+        elif state["size"] is not None:
+            self._file.cut(state["size"])
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.close()
         self._failed = False
+        size, self._size = self._size, None
         if is_chief():
-            self._file = LineAppender(self.filename, append=self.append)
+            self._file = LineAppender(self.filename, append=self.append or size is not None)
+            if size is not None:
+                self._file.cut(size)
             self.keys = None if self._file.empty else self._columns()
 
     def _columns(self) -> list[str] | None:

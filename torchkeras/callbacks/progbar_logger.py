@@ -76,6 +76,8 @@ class ProgbarLogger(Callback):
         self._start()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not self.seen and batch:  # the epoch began in another process
+            self.seen = batch if self.use_steps else batch * (self.params.get("batch_size") or 1)
         self._running = getattr(logs, "running", None) or (lambda: logs or {})
         self._move(self._running)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -169,25 +168,22 @@ class ArrayBatches(InMemory):
     def pieces(self) -> Iterator[list[Tensor]]:
         """The data in this epoch's order, in pieces of whole batches."""
         order, start = self.drawn(self.order.next)
-        start *= self.batch_size
-        if start >= self.samples:  # a saved run had taken them all
+        start, end = start * self.batch_size, min(self.steps * self.batch_size, self.samples)
+        if start >= end:  # a saved run had taken them all
             return
+        whole = start == 0 and end == self.samples
         if order is None:
-            yield [leaf[start:] for leaf in self.leaves] if start else self.leaves
+            yield self.leaves if whole else [leaf[start:end] for leaf in self.leaves]
             return
         row_bytes = sum(leaf[0].numel() * leaf.element_size() for leaf in self.leaves) or 1
         rows = max(1, PIECE_BYTES // (row_bytes * self.batch_size)) * self.batch_size
-        for index in (order[start:] if start else order).split(rows):
+        for index in (order if whole else order[start:end]).split(rows):
             indices = {leaf.device: on_device(index, leaf.device) for leaf in self.leaves}
             yield [leaf.index_select(0, indices[leaf.device]) for leaf in self.leaves]
 
     def __iter__(self) -> Iterator[Batch]:
         self.placed()
-        epoch = self._epoch()
-        if self.steps * self.batch_size < self.samples:
-            start = 0 if self._pass is None or self._pass.waiting is None else self._pass.waiting["taken"]
-            epoch = itertools.islice(epoch, self.steps - start)
-        return self.tracked(epoch)
+        return self.tracked(self._epoch())
 
     def _epoch(self) -> Iterator[Batch]:
         pack, device = self.packing, self.device

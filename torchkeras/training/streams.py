@@ -81,7 +81,7 @@ class StreamBatches(Batches):
     def allow(self, batches: int) -> None:
         """Told how many batches may be made ahead."""
         if self.place is not None:
-            self.place.allowance.left = batches
+            self.place.allowance.left = max(0, batches - self.place.looked)
 
     def left(self) -> None:
         """Told where a pass over the data is not gone on with."""

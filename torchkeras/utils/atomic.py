@@ -158,6 +158,17 @@ class LineAppender:
         """Whether the file has no line yet, so that a header is still to be written."""
         return self._size == 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of the lines that are there."""
+        return self._size
+
+    def cut(self, size: int) -> None:
+        """Drop the lines beyond a size that the file once had; a shorter file stays as it is."""
+        if size < self._size:
+            os.ftruncate(self._descriptor, size)
+            self._size = size
+
     def write(self, text: str) -> int:
         """Append `text`, one or more whole lines.
 

@@ -52,7 +52,7 @@ class TensorBoard(Callback):
     Source: Keras 1.2.2, 2.2.4 and tf.keras 2.4.0 `TensorBoard`.
     """
 
-    state_names: ClassVar[tuple[str, ...]] = ("seen",)
+    state_names: ClassVar[tuple[str, ...]] = ("seen", "written_at")
 
     @positional(
         *("log_dir", "histogram_freq", "batch_size", "write_graph", "write_grads", "write_images"),
@@ -100,6 +100,22 @@ class TensorBoard(Callback):
         self._scalars = BatchScalars(self.update_freq, self.one_run)
         self._parts: list[Part] = []
         self._projector: Projector | None = None
+
+    @property
+    def written_at(self) -> int:
+        """What `seen` was when values of a batch were written last."""
+        return self._scalars.written_at
+
+    @written_at.setter
+    def written_at(self, value: int) -> None:
+        self._scalars.written_at = value
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the run is; values of batches that wait are written, since who goes on from here will not."""
+        if self.board is not None:
+            self._scalars.write(self.board)
+            self.board.flush()
+        return super().state_dict()
 
     def listens(self, hook: str) -> bool:
         """Batches matter only where their values are written, or some of them are profiled."""

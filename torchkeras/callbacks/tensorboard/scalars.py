@@ -53,12 +53,12 @@ class BatchScalars:
         self.update_freq, self.one_run = update_freq, one_run
         self._waiting: list[tuple[int, list[str], list[Any]]] = []
         self._values = 0
-        self._written_at = 0
+        self.written_at = 0
         self._since = 0.0
 
     def start(self) -> None:
         """A new training."""
-        self._waiting, self._values, self._written_at = [], 0, 0
+        self._waiting, self._values, self.written_at = [], 0, 0
 
     def size(self, logs: Any) -> int:
         """How far a batch counts: one, in Keras 1 and 2 its samples."""
@@ -67,9 +67,9 @@ class BatchScalars:
     def add(self, runs: Runs, seen: int, logs: Any) -> None:
         """Take a batch's values, if it is its turn."""
         if self.one_run:
-            if seen - self._written_at < self.update_freq:
+            if seen - self.written_at < self.update_freq:
                 return
-            self._written_at = seen
+            self.written_at = seen
         elif seen % self.update_freq:
             return
         raw = logs.raw() if hasattr(logs, "raw") else dict(logs or {})

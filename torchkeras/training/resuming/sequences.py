@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from torchkeras.training.resuming.generators import kept, own_states, set_own_states
+from torchkeras.training.resuming.generators import global_states, kept, own_states, set_global_states, set_own_states
 from torchkeras.training.resuming.journal import Journal
 from torchkeras.training.resuming.passes import Allowance, check_data
 from torchkeras.training.resuming.plain import from_plain, to_plain
@@ -68,7 +68,8 @@ class Line:
         self.fleet = Fleet(_batch_of_sequence, source, workers, None) if self.data["processes"] else None
         self.changes = getattr(type(source), "on_epoch_end", None) not in (None, Sequence.on_epoch_end)
         self._crew: Crew | None = None
-        self.waiting = position if position is not None and position["given"] else None
+        self.waiting = position
+        self.began: Any = None  # the states of the shared generators before the first look
         if position is not None:
             check_data(self.data, position["data"])
 
@@ -76,6 +77,8 @@ class Line:
 
     def begin(self, make: Any = None) -> Iterator[Any]:
         """The batches of a new pass: as many as the Sequence has."""
+        if not self.given:
+            self.began = global_states()
         self.taken, self.open, self.length = 0, True, len(self.source)
         if not self.workers:
             self.number, self.index = max(self.number, 0), 0
@@ -178,7 +181,7 @@ class Line:
     def position(self) -> dict[str, Any]:
         """The place as plain data; `given` is 0 where nothing but the first look was made."""
         if self.given <= self.looked:
-            return {"data": self.data, "given": 0}
+            return {"data": self.data, "given": 0, "began": to_plain(self.began)}
         found: dict[str, Any] = {name: getattr(self, name) for name in ("data", *_COUNTS)}
         found.update({"order": list(self.order), "entropy": list(self.entropy), "own": to_plain(own_states(self.source))})
         if tells_state(self.source):
@@ -188,9 +191,15 @@ class Line:
         return found
 
     def go(self) -> tuple[Any, bool, Iterator[Any] | None]:
-        """Go to the place that waits: a batch to look at, False since it was taken before, and the rest of the pass."""
+        """Go to the place that waits: a batch to look at, whether it also is the next one, and the rest of the pass (`None`: a new one begins)."""
         position, self.waiting = self.waiting, None
         assert position is not None
+        if not position["given"]:
+            with kept():
+                set_global_states(from_plain(position["began"]))
+                epoch = self.begin()
+                self.looked = 1
+                return next(epoch), True, epoch
         if tells_state(self.source):
             self.source.load_state_dict(from_plain(position["state"]))
         else:
