@@ -19,6 +19,7 @@ from torchkeras.layers.cudnn_recurrent import CuDNNGRU, CuDNNLSTM
 from torchkeras.layers.input_layer import Input
 from torchkeras.layers.raw_modules import not_watching
 from torchkeras.layers.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, SimpleRNN, StackedRNNCells
+from torchkeras.models import Sequential
 from torchkeras.ops.recurrent import set_known_lengths
 
 CASES = golden("layer", "SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM2D")
@@ -258,9 +259,13 @@ class TestErrors:
 
     def test_inputs_of_another_size(self):
         layer = LSTM(4)
-        layer(torch.randn(2, 5, 3))
-        with pytest.raises(ValueError, match=r"expected shape=\(None, None, 3\), found shape=\(2, 5, 4\)"):
-            layer(torch.randn(2, 5, 4))
+        for _ in range(3):  # from the second on past the door
+            layer(torch.randn(2, 5, 3))
+            with pytest.raises(ValueError, match=r"expected shape=\(None, None, 3\), found shape=\(2, 5, 4\)"):
+                layer(torch.randn(2, 5, 4))
+        stack = Sequential([LSTM(4, return_sequences=True, input_shape=(None, 3)), LSTM(4)])
+        with pytest.raises(RuntimeError, match=r"for inputs of size 3 got inputs of shape \(2, 5, 4\)"):
+            stack(torch.randn(2, 5, 4))
 
     def test_unknown_size(self):
         with pytest.raises(ValueError, match="needs the size of the inputs' last axis"):

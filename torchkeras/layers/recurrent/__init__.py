@@ -1,5 +1,10 @@
 """Recurrent layers and cells."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from torchkeras import absent
 from torchkeras.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell
 from torchkeras.layers.recurrent.conv_lstm import ConvLSTM2D, ConvLSTM2DCell, ConvRNN2D
 from torchkeras.layers.recurrent.cudnn import CuDNNGRU, CuDNNLSTM
@@ -24,3 +29,7 @@ __all__ = [
     "SimpleRNNCell",
     "StackedRNNCells",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return absent.lookup(__name__, name)

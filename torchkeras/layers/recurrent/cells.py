@@ -14,7 +14,10 @@ from torchkeras.generations import BY_GENERATION
 from torchkeras.layers.base import layer_registry
 from torchkeras.layers.recurrent.gated_cell import GatedCell, bare
 from torchkeras.layers.recurrent.layouts import GateBias, GateKernel
-from torchkeras.ops.recurrent import Weights, gru_step, lstm_step, simple_rnn_step
+from torchkeras.ops.recurrent import HARD_SIGMOID, LINEAR, RELU, SIGMOID, TANH, Weights, gru_step, lstm_loop, lstm_step, simple_rnn_step
+
+_CURVES: dict[Any, Any] = {activations.tanh: TANH, activations.relu: RELU, activations.linear: LINEAR}
+_GATE_CURVES: dict[Any, Any] = {activations.sigmoid: SIGMOID, activations.hard_sigmoid: HARD_SIGMOID}
 
 
 @layer_registry.add()
@@ -165,6 +168,10 @@ class LSTMCell(GatedCell):
 
     def step(self, weights: Weights) -> Any:
         return partial(lstm_step, weights=weights, activation=bare(self.activation), recurrent_activation=bare(self.recurrent_activation))
+
+    def loop(self, weights: Weights) -> Any:
+        curve, gate = _CURVES.get(self.activation), _GATE_CURVES.get(self.recurrent_activation)
+        return None if curve is None or gate is None else partial(lstm_loop, weights=weights, curve=curve, gate=gate)
 
 
 @layer_registry.add()

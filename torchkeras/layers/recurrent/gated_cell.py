@@ -207,6 +207,10 @@ class GatedCell(CellDropout):
         """One step for `torchkeras.ops.recurrent`."""
         raise NotImplementedError
 
+    def loop(self, weights: Weights) -> Any:
+        """All steps with a gradient that is written out, for `torchkeras.ops.recurrent`; `None` where there is no such thing."""
+        return None
+
     @property
     def masks_by_gate(self) -> bool:
         """Whether dropout draws a mask for each gate, or one for all."""
@@ -241,7 +245,7 @@ class GatedCell(CellDropout):
         weights, mode = self.weights_for_torch(), self.fused_mode()
         if mode is not None:
             return Recurrence.fused(mode, weights)
-        return Recurrence(self.step(weights), partial(project, weights=weights), by_row=True)
+        return Recurrence(self.step(weights), partial(project, weights=weights), by_row=True, loop=self.loop(weights))
 
     def _recurrence(self, inputs: Tensor, dropped: Tensor | None, state_dropped: Tensor | None) -> tuple[Recurrence, Tensor, tuple[Any, ...]]:
         weights = self.weights_for_torch()
@@ -253,7 +257,7 @@ class GatedCell(CellDropout):
         mode = self.fused_mode() if state_dropped is None else None
         if mode is not None:
             return Recurrence.fused(mode, weights), inputs, constants
-        return Recurrence(self.step(weights), partial(project, weights=weights), by_row=True), inputs, constants
+        return Recurrence(self.step(weights), partial(project, weights=weights), by_row=True, loop=self.loop(weights)), inputs, constants
 
     def call(self, inputs: Tensor, states: Any, training: bool | None = None) -> tuple[Tensor, list[Tensor]]:  # type: ignore[override]
         """One step: inputs (batch, size) and the list of states (batch, units) -> (output, [new states])."""

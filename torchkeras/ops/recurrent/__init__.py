@@ -4,6 +4,7 @@ from torchkeras.ops.recurrent.chain import Link, run_chain
 from torchkeras.ops.recurrent.convolution import conv_lstm_step, convolve
 from torchkeras.ops.recurrent.counts import hand_on_counts, note_count, with_noted_count
 from torchkeras.ops.recurrent.kernels import flatten_weights, run_fused
+from torchkeras.ops.recurrent.lstm_loop import HARD_SIGMOID, LINEAR, RELU, SIGMOID, TANH, lstm_loop
 from torchkeras.ops.recurrent.order import StepOrder, known_lengths, order_steps, set_known_lengths
 from torchkeras.ops.recurrent.recurrence import Recurrence
 from torchkeras.ops.recurrent.runs import FORMS, MASKED_OUTPUTS, Result, run
@@ -14,7 +15,12 @@ from torchkeras.ops.recurrent.weights import GATES, Weights, swap_gates, weights
 __all__ = [
     "FORMS",
     "GATES",
+    "HARD_SIGMOID",
+    "LINEAR",
     "MASKED_OUTPUTS",
+    "RELU",
+    "SIGMOID",
+    "TANH",
     "Link",
     "Recurrence",
     "Result",
@@ -26,6 +32,7 @@ __all__ = [
     "gru_step",
     "hand_on_counts",
     "known_lengths",
+    "lstm_loop",
     "lstm_step",
     "masked_scan",
     "note_count",

@@ -47,6 +47,7 @@ def run_fused(
         -> outputs of the same form with `units` last, and the last states
         With `backward_weights`: outputs (batch, steps, 2 * units), last states (2, batch, units) each
     """
+    _check_size(inputs, weights)
     parameters = parameter_list(weights)
     if backward_weights is not None:
         parameters += parameter_list(backward_weights)
@@ -80,6 +81,7 @@ def run_stack(mode: str, inputs: Tensor, states: States | None, weights: Sequenc
         inputs (batch, steps, size) or (steps, batch, size); states (layers, batch, units) each
         -> the last layer's outputs with `units` last, and the last states (layers, batch, units)
     """
+    _check_size(inputs, weights[0])
     parameters = [tensor for each in weights for tensor in parameter_list(each)]
     train = torch.is_grad_enabled() and (inputs.requires_grad or any(t.requires_grad for t in (*parameters, *(states or ()))))
     if states is None:
@@ -88,6 +90,12 @@ def run_stack(mode: str, inputs: Tensor, states: States | None, weights: Sequenc
     start: Any = states if mode == "lstm" else states[0]
     outputs, *last = _KERNELS[mode](inputs, start, parameters, weights[0].bias_ih is not None, len(weights), 0.0, train, False, batch_first)
     return outputs, tuple(last)
+
+
+def _check_size(inputs: Tensor, weights: Weights) -> None:
+    # oneDNN does not: it reads on into other memory
+    if inputs.shape[-1] != weights.weight_ih.shape[1]:
+        raise RuntimeError(f"A recurrent kernel for inputs of size {weights.weight_ih.shape[1]} got inputs of shape {tuple(inputs.shape)}.")
 
 
 def parameter_list(weights: Weights) -> list[Tensor]:

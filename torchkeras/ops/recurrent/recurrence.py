@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from torchkeras.ops.recurrent.kernels import run_fused
+from torchkeras.ops.recurrent.lstm_loop import takes_loop
 from torchkeras.ops.recurrent.order import StepOrder
 from torchkeras.ops.recurrent.scan import masked_scan, packed_scan, scan
 from torchkeras.ops.recurrent.steps import States, Step, project, standard_step
@@ -28,6 +29,8 @@ class Recurrence:
         mode: "lstm", "gru", "rnn_tanh" or "rnn_relu" where the fused kernel of that mode computes the same.
         weights: Those of the fused kernel.
         by_row: Whether the step treats each row by itself and its output is its first state: then steps may be moved.
+        loop: The same as `step` over many steps with a gradient of its own: (inputs (slots, size), states, rows of each step) ->
+            (outputs, last states); without constants.
     """
 
     step: Step
@@ -35,6 +38,7 @@ class Recurrence:
     mode: str | None = None
     weights: Weights | None = None
     by_row: bool = False
+    loop: Callable[[Tensor, States, Sequence[int]], tuple[Tensor, States]] | None = None
 
     @classmethod
     def fused(cls, mode: str, weights: Weights) -> Recurrence:
@@ -109,9 +113,14 @@ def _hold_carry(data: Tensor, weights: Weights, padded: Tensor) -> tuple[Tensor,
 def _steps(
     recurrence: Recurrence, data: Tensor, states: States, constants: tuple[Any, ...], order: StepOrder, form: str
 ) -> tuple[list[Tensor], States]:
+    if form == "packed":
+        sizes = [rows for _, rows in order.sizes]
+        if recurrence.loop is not None and not constants and takes_loop(data, *states):
+            outputs, states = recurrence.loop(data, states, sizes)
+            return [outputs], states
     projected = data if recurrence.project is None else recurrence.project(data)
     if form == "packed":
-        return packed_scan(recurrence.step, projected.split([rows for _, rows in order.sizes]), states, constants)
+        return packed_scan(recurrence.step, projected.split(sizes), states, constants)
     ((span, rows),) = order.sizes
     each = projected.unflatten(0, (span, rows)).unbind(0)
     if order.padded is None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from torchkeras.ops.recurrent.choice import choose_cut, choose_form, cost_of_a_step
 from torchkeras.ops.recurrent.kernels import run_fused
+from torchkeras.ops.recurrent.lstm_loop import takes_loop
 from torchkeras.ops.recurrent.order import Cut, StepOrder, every_step, one_block, readable, remembered_order
 from torchkeras.ops.recurrent.recurrence import Recurrence, finish, last_output, put_back, run_moved
 from torchkeras.ops.recurrent.scan import masked_scan, scan
@@ -140,6 +141,11 @@ def _run_plain(recurrence: Recurrence, inputs: Tensor | Sequence[Any], states: S
     if recurrence.mode is not None and recurrence.weights is not None and isinstance(inputs, Tensor):
         outputs, states = run_fused(recurrence.mode, inputs.flip(1) if wanted.go_backwards else inputs, states, recurrence.weights)
         return Result(outputs[:, -1], outputs if wanted.return_sequences else None, states)
+    if recurrence.loop is not None and isinstance(inputs, Tensor) and not constants and takes_loop(inputs, *states):
+        batch, steps = inputs.shape[:2]
+        by_step = (inputs.flip(1) if wanted.go_backwards else inputs).transpose(0, 1)
+        outputs, states = recurrence.loop(by_step.flatten(0, 1), states, [batch] * steps)
+        return Result(states[0], outputs.view(steps, batch, -1).transpose(0, 1) if wanted.return_sequences else None, states)
     each, states = scan(recurrence.step, _over_steps(recurrence, inputs, wanted.go_backwards), states, constants)
     return Result(each[-1], torch.stack(each, 1) if wanted.return_sequences else None, states)
 
