@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import sequences_fit
 
@@ -30,3 +31,20 @@ def test_the_table_has_a_row_for_each_workload(tmp_path, capsys, monkeypatch):
     table = (tmp_path / "sequences-fit-1.md").read_text()
     assert table in capsys.readouterr().out
     assert all(work.title in table for work in small.values())
+
+
+@pytest.mark.parametrize("name", sequences_fit.WORKLOADS)
+def test_the_two_networks_by_hand_compute_the_same(name):
+    work = sequences_fit.WORKLOADS[name]._replace(units=3, size=2, batch=5, steps=9)
+    lengths = np.array([3, 9, 1, 5, 9])
+    inside = torch.arange(9) < torch.from_numpy(lengths).unsqueeze(1)
+    ids = torch.randint(1, 99, (5, 9)) * inside
+    backwards = torch.stack([torch.cat((row[:length].flip(0), row[length:])) for row, length in zip(ids, lengths, strict=True)])
+    dense, packed = (sequences_fit.Network(work, form) for form in sequences_fit.FORMS)
+    renamed = {
+        f"back.{key.removeprefix('stack.').removesuffix('_reverse')}" if key.endswith("_reverse") else key: value
+        for key, value in packed.state_dict().items()
+    }
+    dense.load_state_dict(renamed)
+    batch = sequences_fit.Batch(ids, backwards, lengths)
+    torch.testing.assert_close(dense(batch), packed(batch))
