@@ -17,6 +17,38 @@ _RANDOM_IMAGES: Final = "use preprocessing.image.ImageDataGenerator, or torchvis
 _FOLDERS: Final = "use preprocessing.image.ImageDataGenerator().flow_from_directory(), or a torch DataLoader"
 _TAPES: Final = "fit() scales the loss itself under mixed_precision='mixed_float16'. In a loop of your own use torch.amp.GradScaler"
 
+_LOOP: Final = dict.fromkeys(
+    (
+        *("batch_shuffle", "check_array_lengths", "check_loss_and_target_compatibility", "collect_metrics", "make_batches", "slice_X"),
+        *("standardize_class_weights", "standardize_input_data", "standardize_sample_or_class_weights", "standardize_sample_weights"),
+        *("standardize_weights", "weighted_objective", "weighted_masked_objective"),
+    ),
+    "it is internal to Keras' training loop. Use fit(), train_on_batch() or torch.utils.data",
+)
+_FILES: Final = dict.fromkeys(
+    (
+        *("HDF5_OBJECT_HEADER_LIMIT", "load_attributes_from_hdf5_group", "load_weights_from_hdf5_group", "load_weights_from_hdf5_group_by_name"),
+        *("pickle_model", "preprocess_weights_for_loading", "save_attributes_to_hdf5_group", "save_weights_to_hdf5_group", "unpickle_model"),
+    ),
+    "it is internal to Keras' files. Use load_model(), save() and load_weights()",
+)
+_KERNELS: Final = dict.fromkeys(
+    ("convert_all_kernels_in_model", "convert_dense_weights_data_format", "convert_kernel"),
+    "kernels of Theano are turned round when a file is read. Use load_weights()",
+)
+_SHAPES: Final = dict.fromkeys(
+    ("conv_input_length", "conv_output_length", "deconv_length", "normalize_padding", "normalize_tuple"),
+    "shapes come from running a layer. Use layer.compute_output_shape()",
+)
+_WORKERS: Final = "it is internal to Keras' worker processes. Use Sequence with fit(workers=...), or a DataLoader"
+_GPUS: Final = {"multi_gpu_model": "one process drives one GPU. Start the script by torchrun: fit() then shares the work"}
+_STEPS: Final = {"time_distributed_dense": "a Dense layer works on each step. Use Dense or TimeDistributed"}
+_WORDS: Final = "layers take the words of Keras 1 by themselves. Hand the arguments on to super().__init__()"
+_GRAPH_MODEL: Final = (
+    "Keras 1.0 dropped the Graph model. Write add_input as Input(shape), add_node as layer(tensors) or merge([...]), "
+    "and add_output as Model(input=[...], output=[...])"
+)
+
 # path of a module -> name -> why, and what to do
 NAMES: Final[dict[str, dict[str, str]]] = {
     "applications": dict.fromkeys(
@@ -26,6 +58,9 @@ NAMES: Final[dict[str, dict[str, str]]] = {
         ),
         _ARCHITECTURES,
     ),
+    "engine": _LOOP,
+    "engine.training": _LOOP,
+    "engine.saving": _FILES,
     "experimental": {
         "LinearModel": "write Dense(units, kernel_initializer='zeros') on the inputs joined by Concatenate",
         "PeepholeLSTMCell": "it is no cell of torch's kernels. Write it as a subclass of LSTMCell and wrap it in RNN",
@@ -33,7 +68,8 @@ NAMES: Final[dict[str, dict[str, str]]] = {
         "WideDeepModel": "write Add()([linear(x), deep(x)]) in the functional form",
         "terminate_keras_multiprocessing_pools": "workers end by themselves when fit() returns, or with the DataLoader",
     },
-    "layers": {"DenseFeatures": _COLUMNS},
+    "layers": {"DenseFeatures": _COLUMNS, **_STEPS},
+    "layers.recurrent": _STEPS,
     "layers.experimental": {
         "EinsumDense": "use Dense, or torch.einsum on a weight of a layer of your own",
         "RandomFourierFeatures": "write it as a Layer with fixed weights: cos(x @ kernel + bias)",
@@ -48,11 +84,26 @@ NAMES: Final[dict[str, dict[str, str]]] = {
             _RANDOM_IMAGES,
         ),
     },
+    "legacy.interfaces": dict.fromkeys(("generate_legacy_interface", "raise_duplicate_arg_error"), _WORDS),
+    "models": {"Graph": _GRAPH_MODEL},
     "mixed_precision": {"LossScaleOptimizer": _TAPES},
     "preprocessing": {
         "image_dataset_from_directory": _FOLDERS,
         "text_dataset_from_directory": "read the files in plain Python, and use preprocessing.text.Tokenizer",
         "timeseries_dataset_from_array": "use preprocessing.sequence.TimeseriesGenerator",
+    },
+    "utils": {**_KERNELS, **_GPUS},
+    "utils.conv_utils": {
+        **_SHAPES,
+        "convert_kernel": _KERNELS["convert_kernel"],
+        "convert_data_format": "pass data_format='channels_first' or 'channels_last' as it is",
+    },
+    "utils.data_utils": dict.fromkeys(("get_index", "init_pool", "init_pool_generator", "next_sample"), _WORKERS),
+    "utils.layer_utils": {**_KERNELS, **_GPUS},
+    "utils.multi_gpu_utils": _GPUS,
+    "utils.np_utils": {
+        **{name: _SHAPES[name] for name in ("conv_input_length", "conv_output_length")},
+        "convert_kernel": _KERNELS["convert_kernel"],
     },
     "preprocessing.image": {"smart_resize": "use load_img(path, target_size=...), or torch.nn.functional.interpolate"},
 }

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torchkeras import set_keras_version
 from torchkeras.absent import Absent
-from torchkeras.porting import install_as_keras, refused, uninstall_as_keras
+from torchkeras.porting import install_as_keras, uninstall_as_keras
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = ROOT / "tests" / "api"
@@ -51,8 +51,6 @@ def _module_names(module: str, names: list[str]) -> Names:
         return Names([], dict.fromkeys(names, reason.rstrip(".")), []) if found else Names([], {}, names)
     values = {name: getattr(place, name, None) for name in names if hasattr(place, name)}
     reasons = {name: value.reason for name, value in values.items() if isinstance(value, Absent)}
-    if values.get("Graph") is refused.Graph:
-        reasons["Graph"] = "Keras 1.0 dropped the Graph model. Write it in the functional form"
     return Names([name for name in values if name not in reasons], reasons, [name for name in names if name not in values])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.porting.coverage import PAGE, RELEASES, names_of, page
 from torchkeras import absent, layers, mixed_precision
-from torchkeras.porting import install_as_keras, refused, uninstall_as_keras
+from torchkeras.porting import install_as_keras, uninstall_as_keras
 
 
 @pytest.mark.parametrize("version", RELEASES)
@@ -19,12 +19,6 @@ def test_no_name_is_missing(version: str):
 
 def test_the_page_tells_what_is():
     assert PAGE.read_text() == page(), "write it anew: python -m tests.porting.coverage"
-
-
-@pytest.mark.parametrize("name", sorted(refused.REASONS))
-def test_what_cannot_be_had_says_why(name: str):
-    with pytest.raises(NotImplementedError, match=f"{name} is not in torchkeras: .*"):
-        getattr(refused, name)()
 
 
 @pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in absent.NAMES.items() for name in names])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from torchkeras import absent
-from torchkeras.layers import experimental
+from torchkeras.layers import experimental, former_places
 from torchkeras.layers.advanced_activations import ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
 from torchkeras.layers.base import Layer
 from torchkeras.layers.convolutional import (
@@ -140,6 +141,11 @@ AtrousConv1D = AtrousConvolution1D
 AtrousConv2D = AtrousConvolution2D
 Deconv2D = Deconvolution2D
 
+# names that Keras 1 and 2 have besides
+Recurrent = RNN
+ConvRecurrent2D = ConvRNN2D
+Deconv3D = Deconvolution3D = Conv3DTranspose
+
 __all__ = [
     "ELU",
     "GRU",
@@ -175,6 +181,7 @@ __all__ = [
     "ConvLSTM2D",
     "ConvLSTM2DCell",
     "ConvRNN2D",
+    "ConvRecurrent2D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
@@ -187,7 +194,9 @@ __all__ = [
     "CuDNNGRU",
     "CuDNNLSTM",
     "Deconv2D",
+    "Deconv3D",
     "Deconvolution2D",
+    "Deconvolution3D",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
@@ -238,6 +247,7 @@ __all__ = [
     "ParametricSoftplus",
     "Permute",
     "ReLU",
+    "Recurrent",
     "RepeatVector",
     "Reshape",
     "SReLU",
@@ -277,6 +287,8 @@ __all__ = [
     "serialize",
     "subtract",
 ]
+
+former_places.show(sys.modules[__name__])
 
 
 def __getattr__(name: str) -> Any:

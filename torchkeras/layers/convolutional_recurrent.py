@@ -2,4 +2,6 @@
 
 from torchkeras.layers.recurrent.conv_lstm import ConvLSTM2D, ConvLSTM2DCell, ConvRNN2D
 
-__all__ = ["ConvLSTM2D", "ConvLSTM2DCell", "ConvRNN2D"]
+ConvRecurrent2D = ConvRNN2D  # Keras 1's and 2's name
+
+__all__ = ["ConvLSTM2D", "ConvLSTM2DCell", "ConvRNN2D", "ConvRecurrent2D"]

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from torchkeras import absent, generations, registry
 from torchkeras.porting import tensorflow_names
-from torchkeras.porting.modules import ADDED, MOVED, VIRTUAL
+from torchkeras.porting.modules import MOVED, VIRTUAL
 
 PREFIXES: Final = ("tensorflow.python.keras", "tensorflow.keras", "keras")
 OWN: Final = "torchkeras"
@@ -66,10 +66,6 @@ class KerasLoader(importlib.abc.Loader):
                 raise
             known = [*VIRTUAL, *MOVED, *ROOMS]
             raise ModuleNotFoundError(f"Keras' module {spec.name!r} is not in torchkeras. {registry.nearest(path, known)}", name=spec.name) from None
-        for added, place in ADDED.get(path, {}).items():
-            if not hasattr(module, added):
-                setattr(module, added, found(place))
-                _undo.append(functools.partial(_take_off, module, added))
         parent, _, child = name.rpartition(".")
         before = getattr(sys.modules.get(parent), child, None)
         if before is not None and before is not module:  # the import is about to put the module in the place of a function of that name
@@ -81,10 +77,6 @@ class KerasLoader(importlib.abc.Loader):
         spec = module.__spec__
         if spec is not None and spec.name in _specs:  # a module of torchkeras keeps its own
             module.__spec__ = _specs.pop(spec.name)
-
-
-def _take_off(module: types.ModuleType, name: str) -> None:
-    module.__dict__.pop(name, None)
 
 
 _specs: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from torchkeras.layers.legacy_table import CLASSES, TABLE, Spelling
 from torchkeras.models.keras1 import SAMPLES, WORDS
 from torchkeras.porting.detect import detect
-from torchkeras.porting.modules import ADDED, MOVED, VIRTUAL
+from torchkeras.porting.modules import MOVED, PLAINER, VIRTUAL
 
 PACKAGES: Final = {"torchkeras": "torchkeras", "tf2": "tensorflow.keras"}
 FORMER: Final = ("tensorflow.python.keras", "tensorflow.keras", "keras")
@@ -90,10 +90,10 @@ def new_module(path: str, names: list[str], package: str) -> str | None:
     if below in VIRTUAL:
         places = {VIRTUAL[below].get(name, "?:").split(":")[0] for name in names}
         return f"{package}.{places.pop()}" if len(places) == 1 and "?" not in places else None
-    added = [name for name in names if name in ADDED.get(below, {})]
-    if added:
-        here = all(ADDED[below][name] == f"layers:{name}" for name in added) and below.startswith("layers")
-        return f"{package}.layers" if here else None
+    if (names and below.partition(".")[0] in ("engine", "legacy")) or (below.startswith("layers.") and set(names) & {*PLAINER["layers"]}):
+        for room, plain in PLAINER.items():
+            if set(names) <= {*plain}:
+                return f"{package}.{room}"
     return f"{package}.{MOVED.get(below, below)}".rstrip(".")
 
 

@@ -1,5 +1,10 @@
 """Tools around models: data feeding, downloads, names to objects, the progress bar, seeds."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from torchkeras import absent
 from torchkeras.random import set_random_seed
 from torchkeras.registry import (
     CustomObjectScope,
@@ -9,7 +14,7 @@ from torchkeras.registry import (
     get_registered_object,
     register_keras_serializable,
 )
-from torchkeras.utils import data_utils, generic_utils, io_utils, np_utils, vis_utils
+from torchkeras.utils import conv_utils, data_utils, generic_utils, io_utils, layer_utils, np_utils, vis_utils
 from torchkeras.utils.data_utils import (
     GeneratorEnqueuer,
     OrderedEnqueuer,
@@ -33,6 +38,7 @@ __all__ = [
     "Progbar",
     "Sequence",
     "SequenceEnqueuer",
+    "conv_utils",
     "custom_object_scope",
     "data_utils",
     "deserialize_keras_object",
@@ -43,6 +49,7 @@ __all__ = [
     "get_registered_object",
     "h5dict",
     "io_utils",
+    "layer_utils",
     "model_to_dot",
     "normalize",
     "np_utils",
@@ -55,3 +62,7 @@ __all__ = [
     "unpack_x_y_sample_weight",
     "vis_utils",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(layer_utils, name) if name in ("get_source_inputs", "print_summary") else absent.lookup(__name__, name)

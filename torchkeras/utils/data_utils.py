@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from torchkeras import absent
 from torchkeras.utils.archives import ArchiveError, extract_archive
 from torchkeras.utils.download import get_file, validate_file
 from torchkeras.utils.enqueuers import GeneratorEnqueuer, OrderedEnqueuer, SequenceEnqueuer
@@ -50,3 +51,7 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
         raise ValueError(f"A batch must be x, (x,), (x, y) or (x, y, sample_weight), but got a tuple of {len(data)}. Give several inputs as a list.")
     x, y, sample_weight = (*data, None, None)[:3]
     return x, y, sample_weight
+
+
+def __getattr__(name: str) -> Any:
+    return absent.lookup(__name__, name)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from torchkeras import absent
 from torchkeras.generations import choose
 
 
@@ -117,3 +118,7 @@ def multiclass_logloss(p: Sequence[Sequence[float]], y: Sequence[int]) -> float:
     Source: Keras 1.2.2 `np_utils.multiclass_logloss`.
     """
     return -float(np.mean([np.log(row[label - 1]) for row, label in zip(p, y, strict=True)]))
+
+
+def __getattr__(name: str) -> Any:
+    return absent.lookup(__name__, name)

@@ -10,6 +10,23 @@ from typing import Any
 
 from torchkeras import backend as K
 from torchkeras import initializers
+from torchkeras.initializers import get
+
+__all__ = [
+    "get",
+    "get_fans",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "identity",
+    "lecun_uniform",
+    "normal",
+    "one",
+    "orthogonal",
+    "uniform",
+    "zero",
+]
 
 
 def get_fans(shape: Any, dim_ordering: str = "th") -> tuple[float, float]:

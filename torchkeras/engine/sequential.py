@@ -1,0 +1,7 @@
+"""Keras' module `engine.sequential`."""
+
+from torchkeras.models import Sequential
+
+__all__ = [
+    "Sequential",
+]
