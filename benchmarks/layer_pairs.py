@@ -16,8 +16,7 @@ SIZES = {  # (batch, channels, length of each axis of space) by rank
     "tiny": {1: (2, 4, 16), 2: (2, 4, 8), 3: (2, 4, 6)},
     "usual": {1: (16, 32, 128), 2: (16, 32, 28), 3: (4, 16, 16)},
 }
-Inputs = list[Tensor]
-Contestants = dict[str, tuple[nn.Module, Inputs]]
+Contestants = dict[str, tuple[nn.Module, list[Any]]]  # a layer and the arguments of a call: tensors, or one list of them
 
 
 @dataclass(frozen=True)

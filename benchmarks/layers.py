@@ -33,26 +33,28 @@ def pairs() -> list[Pair | Twin]:
     return [*over_space(), *on_one_layout()]
 
 
-def step(layer: nn.Module, inputs: list[Tensor], cotangent: Tensor, wanted: list[Tensor]) -> Any:
+def step(layer: nn.Module, arguments: list[Any], cotangent: Tensor, wanted: list[Tensor]) -> Any:
     """One pass forward and backward."""
-    return torch.autograd.grad(layer(*inputs), wanted, cotangent)
+    return torch.autograd.grad(layer(*arguments), wanted, cotangent)
 
 
-def forward(layer: nn.Module, inputs: list[Tensor]) -> Any:
+def forward(layer: nn.Module, arguments: list[Any]) -> Any:
     """One pass forward, without gradients."""
     with torch.no_grad():
-        return layer(*inputs)
+        return layer(*arguments)
 
 
 def calls(pair: Pair | Twin, size: str, *, backward: bool = True) -> dict[str, Callable[[], Any]]:
     """What is timed, by contestant."""
     found: dict[str, Callable[[], Any]] = {}
-    for name, (layer, data) in pair.contestants(size).items():
-        inputs = [one.requires_grad_() if one.is_floating_point() else one for one in data]
-        output = layer(*inputs)
-        wanted = [one for one in [*inputs, *layer.parameters()] if one.requires_grad]
-        both = functools.partial(step, layer, inputs, torch.randn_like(output), wanted)
-        found[name] = both if backward else functools.partial(forward, layer, inputs)
+    for name, (layer, arguments) in pair.contestants(size).items():
+        tensors = arguments[0] if isinstance(arguments[0], list) else arguments
+        for one in tensors:
+            one.requires_grad_(one.is_floating_point())
+        output = layer(*arguments)
+        wanted = [one for one in [*tensors, *layer.parameters()] if one.requires_grad]
+        both = functools.partial(step, layer, arguments, torch.randn_like(output), wanted)
+        found[name] = both if backward else functools.partial(forward, layer, arguments)
     return found
 
 

@@ -159,7 +159,7 @@ class AdditiveAttention(_DenseAttention):
         scores = features.sum(-1) if self.scale is None else features @ self.scale
         bias = self.score_bias(scores, key.shape[-2], value_mask)
         weights = torch.softmax(scores if bias is None else scores + bias, -1)
-        return F.dropout(weights, dropout, dropout > 0) @ value
+        return (F.dropout(weights, dropout) if dropout else weights) @ value
 
     def input_shape_from_state(self, state: Mapping[str, Tensor]) -> Any:
         if self.use_scale:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -78,7 +79,7 @@ class Pooling(SpatialLayer):
 
     def _pool(self, image: Tensor, window: tuple[int, ...], strides: tuple[int, ...], first: int) -> Tensor:
         """Pool a padded image, whose axes of space are those from `first` on."""
-        near, drop = _same_pool(image.shape[first:], window, strides)
+        near, drop = (_same_pool if is_compiling() else _known_same_pool)(image.shape[first:], window, strides)
         outputs = self._reduce(image, window, strides, near)
         for axis, surplus in enumerate(drop, start=first):
             if surplus:
@@ -95,6 +96,9 @@ def _same_pool(sizes: Sequence[int], window: Sequence[int], strides: Sequence[in
     pads = [same_padding(*axis) for axis in zip(sizes, window, strides, strict=True)]
     drop = [far > near and stride == 1 for (near, far), stride in zip(pads, strides, strict=True)]
     return [far if surplus else near for (near, far), surplus in zip(pads, drop, strict=True)], drop
+
+
+_known_same_pool = functools.lru_cache(_same_pool)
 
 
 class MaxPooling(Pooling):
