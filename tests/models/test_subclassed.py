@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from torchkeras.layers import LSTM, BatchNormalization, Dense, Dropout, Embedding, Input
+from torchkeras.layers import LSTM, BatchNormalization, Dense, Dropout, Embedding, Input, Layer
 from torchkeras.models import Model, Sequential
 
 X = np.random.default_rng(0).standard_normal((16, 3)).astype("float32")
@@ -227,3 +227,20 @@ def test_a_torch_loss_is_no_part_of_the_model():
     own.fit(X, Y, verbose=0)
     assert list(own.state_dict()) == keys
     assert len(own.layers) == 6
+
+
+def test_a_mask_that_is_none_is_no_mask():
+    class Sum(Layer):
+        supports_masking = True
+
+        def call(self, inputs, mask=None):
+            return inputs.sum(1) if mask is None else (inputs * mask[..., None]).sum(1)
+
+    embedding = Embedding(10, 3, mask_zero=True, embeddings_initializer="ones")
+    ids, x = np.array([[1, 2, 0, 0]]), Input((None,), dtype="int32")
+    counts = Sum()
+    assert counts(embedding(ids))[0, 0] == 2
+    assert counts(embedding(ids), mask=None)[0, 0] == 4
+    model = Model(x, [counts(embedding(x)), counts(embedding(x), mask=None)])
+    for one in (model, Model.from_config(model.get_config(), {"Sum": Sum})):
+        assert [found[0, 0] for found in one.predict(ids)] == [2, 4]

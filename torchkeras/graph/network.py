@@ -18,6 +18,7 @@ from torchkeras.graph.summary import print_summary
 from torchkeras.layers.base import Layer, get_mask
 from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.naming import module_key, name_of, snake_case, unique_name
+from torchkeras.layers.phase import outside, running
 from torchkeras.layers.raw_modules import stop_watching
 from torchkeras.layers.raw_weights import holders, weights_of
 from torchkeras.layers.symbolic import KerasTensor, run_trial, symbolic_leaves
@@ -182,14 +183,16 @@ class Network(GraphEnds):
         for number, dtype in enumerate(self._to_float):
             if dtype is not None and not flat[number].is_floating_point():
                 flat[number] = flat[number].to(dtype)  # type: ignore[arg-type]
-        if self._loss_layers:
+        if self._loss_layers and outside():  # within another model the losses of each call count
             self.clear_losses()
+            with running(self.training if training is None else bool(training)):
+                return self._run(flat, mask, training)
+        return self._run(flat, mask, training)
+
+    def _run(self, flat: list[Tensor], mask: Any, training: bool | None = None) -> Any:
         if training is not None:
             with self.mode(training):
                 return self._run(flat, mask)
-        return self._run(flat, mask)
-
-    def _run(self, flat: list[Tensor], mask: Any) -> Any:
         plan = self._plan
         assert plan is not None
         if plan.masked or mask is not None:

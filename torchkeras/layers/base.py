@@ -91,6 +91,7 @@ class Layer(History, LossCollector, KerasBorder):
         if foreign:
             cls.resolves_training = own.get("resolves_training", False)
             cls._tracks_containers = True
+            cls.clears_losses = True
 
     def __init__(self, trainable: bool = True, name: str | None = None, dtype: Any = None, dynamic: bool = False, **kwargs: Any) -> None:
         unknown = sorted(set(kwargs) - set(_BASE_ARGUMENTS))
@@ -210,7 +211,7 @@ class Layer(History, LossCollector, KerasBorder):
             self._direct = self._goes_straight(inputs)
         check_inputs(self.name, self.input_spec, shape_of(inputs) if self.input_spec is not None else None)
         masks = kwargs.get("mask")
-        if masks is None and (self.supports_masking or self._masks_itself or self._refuses_masks):
+        if "mask" not in kwargs and (self.supports_masking or self._masks_itself or self._refuses_masks):
             masks = get_mask(inputs)
         output = _module_call(self, *args, **self.fill(kwargs, masks))
         if (has_mask(masks) or self._masks_itself) and not is_compiling():
@@ -219,6 +220,8 @@ class Layer(History, LossCollector, KerasBorder):
 
     def _enter_in_mode(self, args: tuple[Any, ...], training: bool | None, **kwargs: Any) -> Any:
         """`training` for a `call` that does not take it, or that nobody gave: as in tf.keras, it is the mode of the layers inside."""
+        if self.clears_losses and outside():
+            self.clear_losses()
         modules = [] if training is None else [module for module in self.modules() if module.training is not bool(training)]
         for module in modules:
             module.training = bool(training)
@@ -242,7 +245,7 @@ class Layer(History, LossCollector, KerasBorder):
     def fill(self, kwargs: dict[str, Any], masks: Any) -> dict[str, Any]:
         """The keyword arguments of `call` with `mask` and `training` filled in where the caller left them out."""
         filled = dict(kwargs)
-        if self._takes_mask and filled.get("mask") is None and has_mask(masks):
+        if self._takes_mask and "mask" not in filled and has_mask(masks):
             filled["mask"] = masks
         if self._takes_training and not self.resolves_training and filled.get("training") is None:
             filled["training"] = self.training
@@ -299,7 +302,7 @@ class Layer(History, LossCollector, KerasBorder):
         inputs = args[0] if args else next(iter(kwargs.values()), None)
         self.ensure_built(inputs)
         check_inputs(self.name, self.input_spec, shape_of(inputs) if self.input_spec is not None else None)
-        masks = kwargs["mask"] if kwargs.get("mask") is not None else symbolic_masks(inputs)
+        masks = kwargs["mask"] if "mask" in kwargs else symbolic_masks(inputs)
         structure = self._infer(args, self.fill(kwargs, masks))
         if not symbolic_leaves(structure):
             raise ValueError(
@@ -379,6 +382,8 @@ def _batch_input_shape(kwargs: Mapping[str, Any]) -> Shape | None:
 def _add_activity_loss(layer: nn.Module, args: Any, output: Any) -> None:
     if not losses_count() or not isinstance(layer, Layer) or layer.activity_regularizer is None:
         return
+    if not layer.clears_losses and outside():  # else its `call` did so
+        layer._call_losses.clear()
     for part in output if isinstance(output, (list, tuple)) else [output]:
         loss = layer.activity_regularizer(part)
         layer._call_losses.append(loss / part.shape[0] if layer._activity_by_batch else loss * whole.scale if whole.active else loss)

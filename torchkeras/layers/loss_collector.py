@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchkeras.layers.symbolic import in_trial
 from torchkeras.layers.weights import Weighted
+from torchkeras.metrics.base import Metric
 
 
 def losses_count() -> bool:
@@ -31,7 +32,7 @@ class LossCollector(Weighted):
     """What a layer adds to the training loss and to the logs."""
 
     adds_losses: ClassVar[bool] = False  # whether calls of the class add losses or metrics by themselves; users' classes always may
-    clears_losses: ClassVar[bool] = False  # whether a call from outside forgets what earlier calls added
+    clears_losses: ClassVar[bool] = False  # whether a call from outside forgets what earlier calls added: in users' classes and models
     _call_losses: list[Tensor]
     _callable_losses: list[Callable[[], Tensor]]
     _call_metrics: list[tuple[str, Tensor]]
@@ -55,11 +56,15 @@ class LossCollector(Weighted):
     def add_metric(self, value: Any, aggregation: str | None = "mean", name: str | None = None) -> None:
         """Report a scalar of this call under a name, averaged over the epoch.
 
+        What a metric object gave when it was called is reported by the object itself, if that is an attribute of a layer.
+
         Raises:
             ValueError: no name, or another aggregation than "mean".
         """
         if isinstance(aggregation, str) and aggregation not in ("mean", "sum"):
             value, aggregation, name = value, "mean", name or aggregation
+        if any(getattr(value, "_metric_obj", None) is metric for metric in self.metrics):
+            return
         if aggregation not in ("mean", None):
             raise ValueError(f"add_metric of layer '{self.name}' knows aggregation='mean' only, but got {aggregation!r}.")
         if name is None:
@@ -77,8 +82,13 @@ class LossCollector(Weighted):
             found += [loss() for loss in layer._callable_losses]
         return found
 
+    @property
+    def metrics(self) -> list[Any]:
+        """The metric objects that are attributes of this layer or of layers inside it."""
+        return [module for module in self.modules() if isinstance(module, Metric)]
+
     def clear_losses(self) -> None:
         """Forget what earlier calls added."""
-        for layer in self.sublayers():
+        for layer in self.sublayers() if self._modules else (self,):
             layer._call_losses.clear()
             layer._call_metrics.clear()

@@ -69,7 +69,10 @@ def running(training: bool) -> Iterator[None]:
 
 
 def with_phase(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator for the `call` of a layer: the code in it runs in the learning phase of its `training`."""
+    """Decorator for the `call` of a layer: the code in it runs in the learning phase of its `training`.
+
+    A call from outside of all layers and loops first forgets the losses that earlier ones added.
+    """
 
     @functools.wraps(call)
     def enter(self: nn.Module, *args: Any, **kwargs: Any) -> Any:

@@ -54,6 +54,8 @@ def _guarded(update: Callable[..., Any]) -> Callable[..., Any]:
         for given in args or kwargs.values():
             if isinstance(given, Tensor):
                 if given.device != self._device:
+                    if given.is_meta:  # a layer that calls the metric runs for the sake of shapes: it is no batch
+                        return None
                     self._follow(given.device)
                 break
         if not torch.is_grad_enabled():
@@ -224,7 +226,10 @@ class Metric(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Add a batch and give the value so far."""
         self.update_state(*args, **kwargs)
-        return self.result()
+        value = self.result()
+        if isinstance(value, Tensor):
+            value._metric_obj = self  # type: ignore[attr-defined]  # a layer that reports the value reports this metric
+        return value
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__`."""

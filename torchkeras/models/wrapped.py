@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from torchkeras.layers.naming import snake_case, unique_name
+from torchkeras.layers.phase import with_phase
 from torchkeras.models.model import Model, _wrapper
 
 
@@ -24,6 +25,7 @@ class WrappedModel(Model):
         self.module = module
         module.train(self.training)
 
+    @with_phase
     def call(self, inputs: Any) -> Any:  # type: ignore[override]
         """Run the module."""
         if isinstance(inputs, (list, tuple)):

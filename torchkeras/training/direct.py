@@ -28,7 +28,8 @@ def direct_call(model: Compiling) -> Callable[[Any], Any]:
     Args:
         model: A built model.
     """
-    if fixed_phase() is not None:  # in tf.keras the loops say the phase all the same
+    if fixed_phase() is not None or (model._record_ is not None and model._loss_layers):
+        # in tf.keras the loops say the phase, whatever is fixed; and a layer that adds losses may be called several times in a batch
 
         def told(x: Any) -> Any:
             with running(model.training):
