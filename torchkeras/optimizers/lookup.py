@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,8 +52,9 @@ def get(identifier: Any) -> Any:
     """The optimizer that something stands for.
 
     Args:
-        identifier: A name ("adam"), a config, a Keras or torch optimizer (given back as it is), a class of either, or a
-            `functools.partial` of a torch class. What is not yet a torch optimizer has `bind(parameters)`, which returns one.
+        identifier: A name ("adam"), a config, a Keras or torch optimizer (given back as it is), a class of either, or a function of
+            the parameters that makes a torch optimizer, such as a `functools.partial` of a class. What is not yet a torch optimizer
+            has `bind(parameters)`, which returns one.
 
     Raises:
         ValueError: nothing of these.
@@ -66,7 +68,7 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, type) and issubclass(identifier, torch.optim.Optimizer):
         made: Any = identifier
         return made() if issubclass(identifier, Optimizer) else TorchOptimizer(identifier)
-    if isinstance(identifier, functools.partial):
+    if isinstance(identifier, (functools.partial, types.FunctionType)):
         return TorchOptimizer(identifier)
     raise ValueError(
         f"Could not read {identifier!r} as an optimizer: give a name such as 'adam', a config, an optimizer of torchkeras.optimizers or "

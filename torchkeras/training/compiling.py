@@ -24,7 +24,7 @@ from torchkeras.training.precision import in_precision
 from torchkeras.training.standardize import Door
 from torchkeras.training.steps import Step, make_own_step, make_predict_step, make_test_step, make_train_step
 from torchkeras.training.tensors import flatten, map_leaves
-from torchkeras.training.trainable import Trainable
+from torchkeras.training.trainable import Trainable, holds_all
 from torchkeras.training.updates import Updates
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Compiling(Placed):
     _compiled: Compiled | None = None
     _compile_arguments: dict[str, Any] | None = None
     _trained: Trainable | None = None
+    _optimizer_held_all = False  # a torch optimizer that was made before some layers had weights holds all parameters there were
     _sample_weight_modes: Any = None
     _modes: Modes = Modes()
     _updates: Updates | None = None
@@ -125,6 +126,7 @@ class Compiling(Placed):
         self._compiled = compiled
         self._compile_arguments = arguments
         self.optimizer = chosen
+        self._optimizer_held_all = not self._is_built_deep() and holds_all(chosen, self)
         self.loss = loss
         self._device = torch.device(device) if device is not None else None
         self.run_eagerly = bool(run_eagerly)

@@ -58,12 +58,30 @@ class Trainable:
                 # views tell the optimizer Keras' layouts; it trains the parameters behind them
                 named = [(names.get(id(part), f"p{number}"), views.get(id(part), part)) for number, part in enumerate(self.parameters)]
                 model.optimizer = optimizer.bind(named)
+            else:
+                self._check_own(model, optimizer)
             self._choose_sparse(model)
             self.bound = True
         for parameter in model.parameters():
             wanted = id(parameter) in self._ids
             if parameter.requires_grad is not wanted:
                 parameter.requires_grad_(wanted)
+
+    def _check_own(self, model: Compiling, optimizer: torch.optim.Optimizer) -> None:
+        """A torch optimizer that the user made has to hold the model's parameters; if it had all there were, it gets those made since.
+
+        Raises:
+            ValueError: it holds no parameter of the model.
+        """
+        held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        if not any(id(parameter) in held for parameter in model.parameters()):
+            raise ValueError(
+                f"The {type(optimizer).__name__} given to compile() holds no parameter of model '{model.name}', so it would train nothing. Make it "
+                f"from this model's parameters() once they exist, or give the class: compile(torch.optim.{type(optimizer).__name__}, ...)."
+            )
+        later = [parameter for parameter in self.parameters if id(parameter) not in held]
+        if later and model._optimizer_held_all:
+            optimizer.param_groups[-1]["params"] += later  # no group of their own: a scheduler may count the groups already
 
     def _choose_sparse(self, model: Compiling) -> None:
         """Sparse gradients for the tables of embeddings, where the optimizer moves them otherwise than dense ones."""
@@ -122,3 +140,11 @@ def trained_parameters(model: Any) -> list[nn.Parameter]:
         hidden = holder.hidden_parameters() if holder._trainable else []
         found.update({id(parameter): parameter for parameter in hidden if parameter.requires_grad})
     return list(found.values())
+
+
+def holds_all(optimizer: Any, model: nn.Module) -> bool:
+    """Whether an optimizer of torch, made by the user, holds all parameters that a model has now."""
+    if hasattr(optimizer, "bind"):
+        return False
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    return all(id(parameter) in held for parameter in model.parameters())
