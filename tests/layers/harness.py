@@ -354,7 +354,7 @@ def check_dynamic_export(subject: Subject) -> None:
     for leaf in flat(data):
         leaf.__dict__.pop("_keras_mask", None)
     batch = {0: torch.export.Dim.DYNAMIC}
-    dynamic = {name: batch if isinstance(value, Tensor) else None for name, value in arguments.items()}
+    dynamic = {name: _dynamic(value, batch) for name, value in arguments.items()}
     inputs = [batch for _ in subject.shapes] if subject.several else batch
     first = next(iter(inspect.signature(layer.call).parameters))
     program = torch.export.export(layer, (data,), arguments, dynamic_shapes={first: inputs, **dynamic})
@@ -365,6 +365,12 @@ def check_dynamic_export(subject: Subject) -> None:
         leaf.__dict__.pop("_keras_mask", None)
     with torch.no_grad():
         same(program.module()(more, **arguments), layer(more, **arguments))
+
+
+def _dynamic(argument: Any, batch: Mapping[int, Any]) -> Any:
+    if isinstance(argument, (list, tuple)):
+        return [_dynamic(part, batch) for part in argument]
+    return batch if isinstance(argument, Tensor) else None
 
 
 def check_functional_call(subject: Subject) -> None:

@@ -5,7 +5,7 @@ import torch
 
 from tests.golden_cases import golden
 from tests.layers.golden_layer import check_golden_layer
-from tests.layers.harness import check_layer
+from tests.layers.harness import check_dynamic_export, check_layer
 from torchkeras.layers import AdditiveAttention, Attention, Input
 from torchkeras.layers.base import get_mask, set_mask
 
@@ -30,7 +30,7 @@ def test_attention_matches_keras(case, keras_version):
 def test_attention_stands_the_harness(cls, kwargs, shapes, masked):
     if cls is AdditiveAttention and len(shapes) == 3:
         kwargs = {**kwargs, "use_scale": False}
-    check_layer(cls, kwargs, shapes, masked=masked, random="dropout" in kwargs)
+    check_dynamic_export(check_layer(cls, kwargs, shapes, masked=masked, random="dropout" in kwargs))
 
 
 @pytest.mark.parametrize("cls", BOTH)

@@ -32,8 +32,27 @@ def test_locally_connected_matches_keras(case, keras_version):
 @pytest.mark.parametrize("cls", CLASSES)
 def test_locally_connected_layers_are_ordinary_layers(cls, implementation, data_format):
     arguments = {"filters": 2, "kernel_size": 2, "strides": 2, "activation": "tanh", "data_format": data_format, "implementation": implementation}
-    # what size the input had cannot be told from a mere list of entries
-    check_dynamic_export(check_layer(cls, arguments, shape_for(cls, data_format), skip=["state_dict"] if implementation == 3 else []))
+    check_dynamic_export(check_layer(cls, arguments, shape_for(cls, data_format)))
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("implementation", [1, 2, 3])
+@pytest.mark.parametrize("cls", CLASSES)
+def test_a_state_dict_builds_a_locally_connected_layer(cls, implementation, use_bias, padding):
+    if implementation == 1 and padding == "same":
+        return  # there is none
+    arguments = {"filters": 2, "kernel_size": 2, "implementation": implementation, "use_bias": use_bias, "padding": padding}
+    layer, new, x = cls(**arguments), cls(**arguments), torch.randn(shape_for(cls))
+    y = layer(x)
+    new.load_state_dict(layer.state_dict())
+    torch.testing.assert_close(new(x), y)
+    # a state dict without the size fits a layer that is built
+    state = {name: value for name, value in layer.state_dict().items() if name != "input_size"}
+    built = cls(**arguments)
+    built(x)
+    built.load_state_dict(state)
+    torch.testing.assert_close(built(x), y)
 
 
 def whole_matrix(layer, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -63,6 +63,25 @@ def test_attention_stands_the_harness(kwargs, shape):
     check_layer(SelfAttention, kwargs, shape, unknown=(0, 1), random="dropout" in kwargs, skip=["sequential"])
 
 
+@pytest.mark.parametrize("kwargs", [{}, {"attention_axes": [2]}, {"output_shape": (3, 2)}], ids=str)
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_is_exported_for_batches_and_sequences_of_any_size(kwargs, masked):
+    layer, inner = MultiHeadAttention(2, 3, **kwargs), (3,) if "attention_axes" in kwargs else ()
+
+    def data(batch, queries, steps):
+        mask = {"attention_mask": torch.rand(batch, queries, steps) > 0.3} if masked else {}
+        return (torch.randn(batch, *inner, queries, 5), torch.randn(batch, *inner, steps, 5)), mask
+
+    inputs, mask = data(2, 4, 6)
+    layer(*inputs)
+    free = torch.export.Dim.DYNAMIC
+    sizes = {0: free, 1 + len(inner): free}
+    shapes = {"query": sizes, "value": sizes, **({"attention_mask": {0: free, 1: free, 2: free}} if masked else {})}
+    program = torch.export.export(layer, inputs, mask, dynamic_shapes=shapes).module()
+    more, mask = data(5, 7, 9)
+    torch.testing.assert_close(program(*more, **mask), layer(*more, **mask))
+
+
 def test_attention_is_that_of_torch():
     theirs = torch.nn.MultiheadAttention(8, 2, batch_first=True)
     ours = MultiHeadAttention(2, 4)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.golden_cases import golden
 from tests.layers.golden_layer import check_golden_layer
-from tests.layers.harness import check_layer
+from tests.layers.harness import check_dynamic_export, check_layer
 from torchkeras.generations import set_keras_version, using_keras_version
 from torchkeras.layers import BatchNormalization, Input, LayerNormalization
 
@@ -35,13 +35,15 @@ def test_normalization_matches_keras(case, keras_version):
 def test_batch_normalization_stands_the_harness(version, kwargs, shape, unknown):
     set_keras_version(version)
     # "modes": training moves the averages, which is tested below
-    check_layer(BatchNormalization, kwargs, shape, unknown=unknown, skip=["modes"])
+    check_dynamic_export(check_layer(BatchNormalization, kwargs, shape, unknown=unknown, skip=["modes"]))
 
 
 @pytest.mark.parametrize("kwargs", [{"axis": [1, 2]}, {"renorm": True}, {"virtual_batch_size": 2}])
 def test_batch_normalization_by_formula_stands_the_harness(kwargs):
     # "vmap": virtual_batch_size splits the axis that vmap hides; "modes" as above
-    check_layer(BatchNormalization, kwargs, (4, 3, 2), skip=["modes", "vmap"])
+    subject = check_layer(BatchNormalization, kwargs, (4, 3, 2), skip=["modes", "vmap"])
+    if "virtual_batch_size" not in kwargs:  # which has to divide every batch
+        check_dynamic_export(subject)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -97,8 +98,15 @@ class LocallyConnected(SpatialLayer):
         self.add_weight("kernel", shape, None, self.kernel_initializer, self.kernel_regularizer, constraint=self.kernel_constraint)
         if self.use_bias:
             self.add_weight("bias", (*out, self.filters), None, self.bias_initializer, self.bias_regularizer, constraint=self.bias_constraint)
+        if self._keeps_size():
+            device = self._build_device or torch.get_default_device()
+            self.register_buffer("input_size", torch.tensor([channels, *sizes], device=device))
         exact = {} if self.implementation == 1 else dict(zip(self._space, sizes, strict=True))
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={self._channel_axis: channels, **exact})
+
+    def _keeps_size(self) -> bool:
+        """Whether the weights do not tell the size of the input, so that a state dict has it beside them: [channels, *space]."""
+        return self.implementation == 3 or (self.implementation == 1 and self.rank > 1 and not self.use_bias)
 
     def _kernel_shape(self, channels: int, sizes: tuple[int, ...], near: list[int]) -> tuple[int, ...]:
         if self.implementation == 1:
@@ -165,17 +173,24 @@ class LocallyConnected(SpatialLayer):
         return config
 
     def input_shape_from_state(self, state: Any) -> Any:
-        weight, bias = state.get("weight"), state.get("bias")
-        if weight is None or self.implementation == 3:
+        weight, bias, size = state.get("weight"), state.get("bias"), state.get("input_size")
+        if weight is None or (self._keeps_size() and size is None):
             return None
         if self.implementation == 2:
             return (None, *weight.shape[: self.rank + 1])
-        if bias is None and self.rank > 1:  # how many places along each axis cannot be told
-            return None
-        out = weight.shape[:1] if bias is None else bias.shape[: self.rank]
-        channels = weight.shape[1] // math.prod(self.kernel_size)
-        sizes = tuple((number - 1) * stride + window for number, stride, window in zip(out, self.strides, self.kernel_size, strict=True))
+        if size is not None:
+            channels, *sizes = size.tolist()
+        else:
+            out = weight.shape[:1] if bias is None else bias.shape[: self.rank]
+            channels = weight.shape[1] // math.prod(self.kernel_size)
+            sizes = [(number - 1) * stride + window for number, stride, window in zip(out, self.strides, self.kernel_size, strict=True)]
         return (None, channels, *sizes) if self._channels_first else (None, *sizes, channels)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:  # type: ignore[override]
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        missing = args[2]
+        if self.built and prefix + "input_size" in missing:  # weights of another form of the layer do not have it
+            missing.remove(prefix + "input_size")
 
 
 def _seen(out: tuple[int, ...], window: tuple[int, ...], strides: tuple[int, ...], near: list[int], sizes: tuple[int, ...]) -> np.ndarray:

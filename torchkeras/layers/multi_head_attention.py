@@ -16,6 +16,7 @@ from torchkeras.layers import layouts
 from torchkeras.layers.base import Layer, layer_registry
 from torchkeras.layers.casting import to_tensors
 from torchkeras.layers.drawing import checked_rate
+from torchkeras.layers.symbolic import shape_of
 from torchkeras.shapes import as_shape
 
 
@@ -173,7 +174,7 @@ class MultiHeadAttention(Layer):
 
     def _check(self, inputs: Mapping[str, Tensor]) -> None:
         who = f"MultiHeadAttention '{self.name}'"
-        shapes = {name: as_shape(value.shape) for name, value in inputs.items()}
+        shapes = {name: shape_of(value) for name, value in inputs.items()}
         if any(len(shape) < 3 for shape in shapes.values()):
             raise ValueError(f"{who} needs inputs of at least three axes (batch, steps, size), but got {shapes}.")
         if "key" in shapes and "value" in shapes:
