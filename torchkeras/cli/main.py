@@ -6,12 +6,14 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from torchkeras.cli import demo, port, run
+from torchkeras.cli import convert, demo, inspect, port, run
 
 # name -> (one line of help, adds its arguments, runs)
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]] = {
     "demo": ("train a small net on real handwritten digits and show what there is to see", demo.add_arguments, demo.run),
     "run": ("run a Keras program unchanged", run.add_arguments, run.run),
+    "convert": ("turn a file of a model or of weights into one of another kind", convert.add_arguments, convert.run),
+    "inspect": ("tell what is in a model file, without running anything of it", inspect.add_arguments, inspect.run),
     "port": ("rewrite Keras programs in today's words, or show what would change", port.add_arguments, port.run),
 }
 
