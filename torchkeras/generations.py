@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 VERSIONS: Final = ("1.2.2", "2.2.4", "2.4.0")
+KERAS3: Final = "3.15.1"  # of models that were read from its files: as tf.keras, but for the rows that say otherwise
 ALIASES: Final = {"1": "1.2.2", "2": "2.2.4", "tf": "2.4.0", "tf.keras": "2.4.0"}
 
 
@@ -36,6 +37,7 @@ class Row(NamedTuple):
     tf_keras: Any
     meaning: str
     keras1: Any = _SAME
+    keras3: Any = _SAME  # as in tf.keras
 
 
 TABLE: Final[dict[str, Row]] = {
@@ -77,8 +79,11 @@ TABLE: Final[dict[str, Row]] = {
     "relu.supports_masking": Row(True, False, "the layer ReLU hands masks on"),
     "dropout.rate_range": Row("clip", "refuse", "a rate outside of 0..1: clipped (1 drops nothing), or refused"),
     "config.lambda_module": Row(False, True, "configs of Lambda layers say which module a function is of"),
-    "batchnorm.moving_average": Row("debiased", "plain", "moving statistics: zero-debiased, ignoring the initial values, or plain", keras1="biased"),
+    "batchnorm.moving_average": Row(
+        "debiased", "plain", "moving statistics: zero-debiased, ignoring the initial values, or plain", keras1="biased", keras3="biased"
+    ),
     "batchnorm.axis_list": Row(False, True, "configs of built layers give axis as it was given, or as a list of axes counted from the front"),
+    "batchnorm.frozen_moves": Row(False, False, "BatchNormalization with trainable=False still moves its statistics", keras1=True),
     "batchnorm.frozen_is_inference": Row(False, True, "BatchNormalization with trainable=False runs in inference mode"),
     "activity.divide_by_batch": Row(False, True, "activity regularizer: sum over the batch, or divided by the batch size"),
     "layer.several_calls": Row("raise", "first", "`input` and `output` of a layer that was called several times"),
@@ -91,7 +96,8 @@ TABLE: Final[dict[str, Row]] = {
     "separable_conv1d.data_format": Row("channels_last", None, "default data_format of SeparableConv1D; None is the global one"),
     "upsampling.half_pixel": Row(False, True, "UpSampling2D bilinear: legacy corner alignment or half-pixel centres"),
     # losses and weights
-    "loss.mask_denominator": Row("valid", "all", "loss under a mask: divided by the valid steps, or by all"),
+    "loss.mask_denominator": Row("valid", "all", "loss under a mask: divided by the valid steps, or by all", keras3="valid"),
+    "loss.mask_of_a_mean": Row("all", "all", "the same, of a loss object whose reduction says that it is a mean", keras3="valid"),
     "loss.weight_denominator": Row("nonzero", "batch", "weighted loss: divided by mean(weight != 0), or by the batch size"),
     "loss.class_and_sample_weight": Row("sample", "product", "class_weight beside sample_weight: ignored, or multiplied"),
     "loss.hinge_converts_labels": Row(False, True, "hinge losses turn labels 0/1 into -1/1"),
@@ -165,7 +171,8 @@ TABLE: Final[dict[str, Row]] = {
     "optimizer.rate.adadelta": Row(1.0, 0.001, "default rate of Adadelta"),
     "optimizer.adagrad_start": Row(0.0, 0.1, "what Adagrad's accumulator starts with"),
     "optimizer.clipnorm": Row("global", "each", "clipnorm: one norm over all gradients, or each variable by itself"),
-    "optimizer.sparse_embeddings": Row(False, True, "Embedding gradients move the rows seen, or every row"),
+    "optimizer.sparse_embeddings": Row(False, True, "Embedding gradients move the rows seen, or every row", keras3=False),
+    "rmsprop.epsilon": Row("outside", "outside", "epsilon of RMSprop without momentum: outside or inside of the root", keras3="inside"),
 }
 
 _chosen: list[str] = []
@@ -185,7 +192,12 @@ def normalize_version(version: str) -> str:
 
 
 def keras_version() -> str:
-    """The Keras release whose defaults and meanings new objects take."""
+    """The Keras release among `VERSIONS` whose defaults and meanings new objects take."""
+    return "2.4.0" if release() == KERAS3 else release()
+
+
+def release() -> str:
+    """The release in force: `keras_version()`, or Keras 3 while a file of it is read."""
     if not _chosen:
         _chosen.append(normalize_version(os.environ.get("TORCHKERAS_KERAS_VERSION", "2.4.0")))
     return _chosen[-1]
@@ -205,9 +217,9 @@ def set_keras_version(version: str) -> None:
 
 @contextmanager
 def using_keras_version(version: str) -> Iterator[None]:
-    """Follow another Keras release inside a `with` block."""
-    keras_version()
-    _chosen.append(normalize_version(version))
+    """Follow another Keras release inside a `with` block: one of `VERSIONS`, or `KERAS3`, whose models are read from its files."""
+    release()
+    _chosen.append(version if version == KERAS3 else normalize_version(version))
     try:
         yield
     finally:
@@ -217,9 +229,11 @@ def using_keras_version(version: str) -> Iterator[None]:
 def choose(key: str) -> Any:
     """The value of the table's row `key` in the chosen release."""
     row = TABLE[key]
-    version = keras_version()
+    version = release()
     if version == "2.4.0":
         return row.tf_keras
+    if version == KERAS3:
+        return row.tf_keras if row.keras3 is _SAME else row.keras3
     if version == "1.2.2" and row.keras1 is not _SAME:
         return row.keras1
     return row.keras2

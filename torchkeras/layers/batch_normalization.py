@@ -115,6 +115,7 @@ class BatchNormalization(Layer):
         self._debiased = generations.choose("batchnorm.moving_average") == "debiased"
         always_biased = generations.choose("batchnorm.moving_average") == "biased"
         self._frozen_is_inference = generations.choose("batchnorm.frozen_is_inference")
+        self._frozen_moves = generations.choose("batchnorm.frozen_moves")
         self._lists_axes = generations.choose("batchnorm.axis_list")
         self._rank: int | None = None
         single = isinstance(self.axis, int) or len(self.axis) == 1
@@ -182,7 +183,7 @@ class BatchNormalization(Layer):
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if training is None:
             training = self.training
-        moves = bool(training) and self._trainable
+        moves = bool(training) and (self._trainable or self._frozen_moves)
         if training and not moves and self._frozen_is_inference:
             training = False
         if not self._by_kernel:

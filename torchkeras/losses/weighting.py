@@ -38,7 +38,9 @@ class Rule(NamedTuple):
 
 
 def rule_for(reduction: str = Reduction.AUTO) -> Rule:
-    """The chosen release's rule; an explicit `reduction` is tf.keras' in every release."""
+    """The chosen release's rule; an explicit `reduction` is tf.keras' in every release before Keras 3."""
+    if reduction == Reduction.SUM_OVER_BATCH_SIZE:
+        return Rule(choose("loss.mask_of_a_mean"), "batch", reduction)
     if reduction != Reduction.AUTO:
         return Rule("all", "batch", reduction)
     return Rule(choose("loss.mask_denominator"), choose("loss.weight_denominator"))

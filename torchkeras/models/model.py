@@ -35,7 +35,7 @@ class Model(Saves, Keras1Calls):
         if cls is Model and isinstance(first, nn.Module):
             return super().__new__(_wrapper[0])
         model = super().__new__(cls)
-        model.__dict__["_release"] = generations.keras_version()  # files have its form, also where another is chosen later
+        model.__dict__["_release"] = generations.release()  # files have its form, also where another is chosen later
         return model
 
     @property

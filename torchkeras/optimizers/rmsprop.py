@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.generations import BY_GENERATION
+from torchkeras.generations import BY_GENERATION, choose
 from torchkeras.optimizers.base import Optimizer
 from torchkeras.optimizers.buckets import Bucket
 from torchkeras.optimizers.hyper import Hyper
@@ -19,7 +19,7 @@ from torchkeras.optimizers.record import keras_arguments, resolve_epsilon
 class RMSprop(Optimizer):
     """RMSprop: `a = rho a + (1 - rho) g^2; w -= rate g / (sqrt(a) + epsilon)`.
 
-    Centred, the mean of the gradients squared is taken from `a` before the root. With momentum, epsilon goes inside the root:
+    Centred, the mean of the gradients squared is taken from `a` before the root. With momentum, and in Keras 3, epsilon goes inside the root:
     `v = momentum v + rate g / sqrt(a + epsilon); w -= v`.
 
     Args:
@@ -61,6 +61,8 @@ class RMSprop(Optimizer):
     ) -> None:
         if not 0 <= momentum <= 1:
             raise ValueError(f"RMSprop takes a momentum between 0 and 1, but got {momentum!r}.")
+        # Keras 3 has it inside in any case
+        self._inside = choose("rmsprop.epsilon") == "inside"
         hypers = {"rho": float(rho), "momentum": float(momentum), "epsilon": resolve_epsilon(epsilon), "centered": bool(centered)}
         super().__init__(name, learning_rate, hypers, **kwargs)
 
@@ -74,7 +76,7 @@ class RMSprop(Optimizer):
         group, params = bucket.group, bucket.params
         rate, rho, epsilon = self.rate(bucket, iteration), bucket.number(group["rho"]), group["epsilon"]
         squares = bucket.states["square_avg"]
-        if bucket.fused and not group["momentum"] and not group["centered"]:
+        if bucket.fused and not group["momentum"] and not group["centered"] and not self._inside:
             # The plain rule is Adam without a first moment: beta1 = 0 sets the moment to the gradient, so the gradient can stand for it.
             torch._fused_adam_(
                 params,
@@ -100,8 +102,12 @@ class RMSprop(Optimizer):
             torch._foreach_lerp_(means, grads, 1.0 - rho)
             roots = list(torch._foreach_addcmul(squares, means, means, -1.0))
         if not group["momentum"]:
-            roots = list(torch._foreach_sqrt(roots))
-            torch._foreach_add_(roots, epsilon)
+            if self._inside:
+                roots = list(torch._foreach_add(roots, epsilon))
+                torch._foreach_sqrt_(roots)
+            else:
+                roots = list(torch._foreach_sqrt(roots))
+                torch._foreach_add_(roots, epsilon)
             torch._foreach_addcdiv_(params, grads, roots, -rate)
             return
         roots = list(torch._foreach_add(roots, epsilon))

@@ -13,6 +13,7 @@ from typing import Any
 
 from torchkeras.saving.errors import ConfigError
 from torchkeras.saving.keras1_config import MODELS
+from torchkeras.saving.keras3_masks import without_mask_operations
 
 _ANY = object()
 # Arguments that only Keras 3 has, and the values that change nothing.
@@ -120,6 +121,7 @@ def _says_nothing(class_name: str, argument: str, value: Any) -> bool:
 
 def _graph(config: dict[str, Any]) -> dict[str, Any]:
     """The config of a functional model: calls as Keras 2 lists them, where the first call of a nested model has the number 1."""
+    config = without_mask_operations(config)
     first = {layer["name"]: int(layer.get("class_name") in MODELS) for layer in config["layers"] if isinstance(layer, Mapping) and "name" in layer}
     layers = [
         {**layer, "inbound_nodes": [_call(call, first, layer) for call in layer.get("inbound_nodes", [])]} if isinstance(layer, Mapping) else layer

@@ -12,7 +12,7 @@ from torchkeras.saving.errors import ContentError
 
 
 def release_of(version: str, who: str) -> str:
-    """The release among `generations.VERSIONS` whose defaults and meanings a file of some Keras version has.
+    """The release among `generations.VERSIONS` (or Keras 3) whose defaults and meanings a file of some Keras version has.
 
     Args:
         version: What the file says, such as "2.2.4-tf"; "1" where it says nothing.
@@ -32,7 +32,9 @@ def release_of(version: str, who: str) -> str:
     if major <= 1:
         return "1.2.2"
     # the Keras inside of TensorFlow 1.13 to 2.2 calls itself 2.2.4-tf or 2.3.0-tf
-    return "2.4.0" if major == 3 or minor >= 4 or "tf" in version else "2.2.4"
+    if major == 3:
+        return generations.KERAS3
+    return "2.4.0" if minor >= 4 or "tf" in version else "2.2.4"
 
 
 @contextlib.contextmanager
@@ -52,12 +54,12 @@ def following(version: str, who: str) -> Iterator[None]:
 
 def release_of_model(model: Any) -> str:
     """The release that a model was made in."""
-    return model.__dict__.get("_release") or generations.keras_version()
+    return model.__dict__.get("_release") or generations.release()
 
 
 def form_of(release: str) -> str:
-    """The release in whose form a model of a release is written: there is no writing in that of Keras 1, which Keras 2 reads."""
-    return "2.2.4" if release == "1.2.2" else release
+    """The release in whose form a model of a release is written: `.h5` has none of Keras 1, since Keras 2 reads its own, nor of Keras 3."""
+    return {"1.2.2": "2.2.4", generations.KERAS3: "2.4.0"}.get(release, release)
 
 
 # Beside `keras_version` in files, where that is not the release of the model but only of the form.
