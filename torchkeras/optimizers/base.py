@@ -19,6 +19,9 @@ from torchkeras.optimizers.state_list import StateList
 NOT_PICKLED = ("_buckets", "_opt_called", "step", "zero_grad")  # the last three are put on the object by torch's schedulers
 
 
+OF_GRAPHS = ("get_updates", "_resource_apply_dense", "_resource_apply_sparse")  # what optimizers for Keras 2 and tf.keras write
+
+
 class NotBoundError(RuntimeError, AttributeError):
     """An optimizer was used as a torch optimizer before it had parameters."""
 
@@ -45,8 +48,17 @@ class Optimizer(Record, StateList, GradientCalls, torch.optim.Optimizer):
     Source: `keras.optimizers.Optimizer` (2.2.4), `OptimizerV2` (tf.keras 2.4.0).
     """
 
-    def __init__(self, name: str | None, learning_rate: Any, hypers: Mapping[str, Any], **kwargs: Any) -> None:
-        super().__init__(name, learning_rate, hypers, **kwargs)
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        written = [name for name in OF_GRAPHS if getattr(cls, name, None) is not getattr(Optimizer, name, None)]
+        if written:
+            raise TypeError(
+                f"{cls.__name__} writes {written[0]}, which makes operations of TensorFlow's graph, and PyTorch runs at once. Override "
+                "update(self, bucket, grads, iteration), or subclass torch.optim.Optimizer with a step(): compile() takes its class as well."
+            )
+        return super().__new__(cls)
+
+    def __init__(self, name: str | None = None, learning_rate: Any = 0.01, hypers: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(name, learning_rate, hypers or {}, **kwargs)
         self.border = Border()
         self._buckets: Buckets | None = None
 
