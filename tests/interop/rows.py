@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +26,28 @@ class Row:
         test: Name of the test function, which runs for each kind.
         file: Name of its file.
         case: The rest of the test's id after the kind.
+        words: What the table says of a kind where it is not "yes".
     """
 
     tool: str
     test: str
     file: str
     case: str = ""
+    words: dict[str, str] = field(default_factory=dict)
 
     def cell(self, kind: str) -> str:
         """What stands in the column of a kind: a link whose title is the test."""
-        return f'[yes](../tests/interop/{self.file} "{self.test}[{kind}{self.case}]")'
+        return f'[{self.words.get(kind, "yes")}](../tests/interop/{self.file} "{self.test}[{kind}{self.case}]")'
 
 
 ROWS: list[Row] = []
 
 
-def row(tool: str, case: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator: the test shows, for each kind of model, that a tool works."""
+def row(tool: str, case: str = "", **words: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: the test shows, for each kind of model, that a tool works, or what `words` says of a kind."""
 
     def note(test: Callable[..., Any]) -> Callable[..., Any]:
-        ROWS.append(Row(tool, test.__name__, f"{test.__module__.rpartition('.')[2]}.py", case))
+        ROWS.append(Row(tool, test.__name__, f"{test.__module__.rpartition('.')[2]}.py", case, words))
         return test
 
     return note

@@ -63,3 +63,20 @@ def test_jit_trace(model):
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(model, X)
     torch.testing.assert_close(traced(X[:3]), model(X[:3]))
+
+
+@row(
+    "`model.to_torch()`: a module of torch's own parts, which `torch.fx.symbolic_trace` takes",
+    subclassed="no, an error says why",
+    wrapped="no: `model.module` is one",
+)
+def test_to_torch_and_fx(model, kind):
+    if kind in ("subclassed", "wrapped"):
+        with pytest.raises(ValueError, match=r"to_torch\(\) needs a graph of layers: Model '\w+' has no graph of layers"):
+            model.to_torch()
+        if kind == "subclassed":
+            return
+    plain = model.module if kind == "wrapped" else model.to_torch()
+    assert not any(type(part).__module__.startswith("torchkeras") for part in plain.modules())
+    torch.testing.assert_close(plain(X), model(X))
+    torch.testing.assert_close(torch.fx.symbolic_trace(plain)(X), model(X))
