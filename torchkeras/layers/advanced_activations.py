@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from torchkeras import activations, config, constraints, generations, initializers, regularizers
 from torchkeras.layers import layouts
 from torchkeras.layers.base import Layer, layer_registry
-from torchkeras.layers.input_spec import InputSpec
+from torchkeras.layers.input_spec import InputSpec, check_inputs
+from torchkeras.layers.symbolic import shape_of
 from torchkeras.shapes import as_shape
 
 
@@ -108,6 +109,8 @@ class PReLU(Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         alpha = self.weight
+        if 1 in inputs.shape:  # alpha must not broadcast it
+            check_inputs(self.name, self.input_spec, shape_of(inputs))
         if inputs.dtype is not alpha.dtype:  # under autocast
             return torch.where(inputs > 0, inputs, alpha * inputs)
         # what F.prelu comes down to, where alpha is of any shape that fits

@@ -68,6 +68,7 @@ class Layer(History, LossCollector, KerasBorder):
     _takes_training: ClassVar[bool] = False
     _takes_mask: ClassVar[bool] = False
     _masks_itself: ClassVar[bool] = False
+    _checks_inputs: ClassVar[bool] = False  # a user's code need not fail where the input does not fit `input_spec`
     call: Callable[..., Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -90,7 +91,7 @@ class Layer(History, LossCollector, KerasBorder):
             keras1_arguments(cls)
         if foreign:
             cls.resolves_training = own.get("resolves_training", False)
-            cls._tracks_containers = True
+            cls._tracks_containers = cls._checks_inputs = True
             cls.clears_losses = True
 
     def __init__(self, trainable: bool = True, name: str | None = None, dtype: Any = None, dynamic: bool = False, **kwargs: Any) -> None:
@@ -184,6 +185,8 @@ class Layer(History, LossCollector, KerasBorder):
             if (type(inputs) is Tensor and inputs.dim() == self._ndim and (is_compiling() or getattr(inputs, "_keras_mask", None) is None)) or (
                 type(inputs) is list and self._ndim is None and _all_plain(inputs)
             ):
+                if self._checks_inputs and self.input_spec is not None:
+                    check_inputs(self.name, self.input_spec, shape_of(inputs))
                 try:
                     output = _module_call(self, inputs)
                 except (RuntimeError, IndexError):
@@ -206,6 +209,8 @@ class Layer(History, LossCollector, KerasBorder):
         if kwargs.get("mask") is not None:
             kwargs["mask"] = to_tensors(kwargs["mask"], keep_integers=True)
         inputs = args[0] if args else next(iter(kwargs.values()), None)
+        if inputs is None and self.input_spec is not None:
+            raise TypeError(f"Layer '{self.name}' ({type(self).__name__}) needs an input, but got {None if args else 'nothing'}.")
         self.ensure_built(inputs)
         if not is_compiling():
             self._direct = self._goes_straight(inputs)
@@ -268,7 +273,10 @@ class Layer(History, LossCollector, KerasBorder):
             if self._ndim is None and isinstance(inputs, Tensor):
                 self._ndim = inputs.dim()
             return
-        shapes = shape_of(inputs) if inputs is not None else None
+        try:
+            shapes = shape_of(inputs) if inputs is not None else None
+        except AttributeError:
+            raise TypeError(f"Layer '{self.name}' takes tensors, arrays, numbers or lists of them, but got {inputs!r:.80}.") from None
         check_inputs(self.name, self.input_spec, shapes)
         leaves = [leaf for leaf in (inputs if isinstance(inputs, (list, tuple)) else [inputs]) if isinstance(leaf, Tensor)]
         device = next((leaf.device for leaf in leaves if leaf.device.type != "meta"), None)

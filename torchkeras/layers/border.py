@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from torchkeras import config
@@ -117,6 +117,24 @@ class KerasBorder(Weighted):
                     target.copy_(torch.as_tensor(value))
             elif callable(update) and not isinstance(update, Tensor):
                 update()
+
+    @property
+    def updates(self) -> list[Any]:
+        """Nothing, as in tf.keras: updates are written when they are added. Setting it is `add_update`, as Keras 1 code means it."""
+        return []
+
+    @updates.setter
+    def updates(self, values: Any) -> None:
+        self.add_update(values)
+
+    def get_updates_for(self, inputs: Any) -> list[Any]:
+        """Nothing: see `updates`."""
+        return self.updates
+
+    @property
+    def submodules(self) -> tuple[nn.Module, ...]:
+        """All modules inside this one."""
+        return tuple(module for module in self.modules() if module is not self)
 
     @property
     def config_class_name(self) -> str | None:

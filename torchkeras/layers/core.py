@@ -57,9 +57,12 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if int(units) < 1:
+        try:
+            self.units = int(units)
+        except (TypeError, ValueError):
+            raise ValueError(f"Dense '{self.name}' needs units that are a whole number, but got {units!r}.") from None
+        if self.units < 1:
             raise ValueError(f"Dense '{self.name}' needs units of at least 1, but got {units!r}.")
-        self.units = int(units)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)

@@ -82,6 +82,10 @@ class LossCollector(Weighted):
             found += [loss() for loss in layer._callable_losses]
         return found
 
+    def get_losses_for(self, inputs: Any) -> list[Tensor]:
+        """The same as `losses`, as in tf.keras: they are those of the last call, whatever its inputs."""
+        return self.losses
+
     @property
     def metrics(self) -> list[Any]:
         """The metric objects that are attributes of this layer or of layers inside it."""
