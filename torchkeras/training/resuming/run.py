@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ class Resuming:
         self.model = model
         self.keeper = next((saver for saver in savers if hasattr(saver, "keep_backup")), None)
         self.plans = all(saver is self.keeper for saver in savers)  # whether it is known when the next save comes
-        backup = None if self.keeper is None else from_chief(self.keeper.newest_backup() if rank() == 0 else None)
+        backup = None if self.keeper is None else self._newest(self.keeper)
         self.state = state if backup is None else backup
         self.feeds: dict[str, Batches] = {}
         self.paths: list[Any] = []  # where `save_state` wants this moment, once all callbacks are done with it
@@ -61,6 +62,15 @@ class Resuming:
         savers = savers_of(callbacks)
         state, model._state_to_go_on = model._state_to_go_on, None
         return cls(model, savers, state) if savers or state is not None else None
+
+    @staticmethod
+    def _newest(keeper: Any) -> dict[str, Any] | None:
+        """The newest backup, which the first process reads for all."""
+        state = keeper.newest_backup() if rank() == 0 else None
+        if processes() == 1:
+            return state  # type: ignore[no-any-return]
+        data = from_chief(None if state is None else _packed(state))
+        return None if data is None else _unpacked(data)  # type: ignore[no-any-return]
 
     @property
     def mine(self) -> dict[str, Any] | None:
@@ -208,8 +218,19 @@ def gathered(mine: Any) -> list[Any] | None:
     if processes() == 1:
         return [mine]
     found: list[Any] | None = [None] * processes() if rank() == 0 else None
-    torch.distributed.gather_object(mine, found, dst=0)
-    return found
+    torch.distributed.gather_object(_packed(mine), found, dst=0)
+    return None if found is None else [_unpacked(data) for data in found]
+
+
+def _packed(state: Any) -> bytes:
+    """A state as bytes; pickled as it is, not all types of tensors arrive."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getvalue()
+
+
+def _unpacked(data: bytes) -> Any:
+    return torch.load(io.BytesIO(data), weights_only=True)
 
 
 def part_of(state: Mapping[str, Any]) -> Any:
