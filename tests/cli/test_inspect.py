@@ -228,3 +228,33 @@ def test_losses_with_configs_are_known(tmp_path):
     model.save(tmp_path / "m.h5")
     report = inspect_file(str(tmp_path / "m.h5"))
     assert report["custom_objects"] == [] and report["loss"]["class_name"] == "Huber"
+
+
+FUZZ = """
+import sys, tempfile, warnings
+from pathlib import Path
+from tests.saving.fuzzing import case
+from torchkeras.cli.inspect import lines_of
+from torchkeras.cli.inspection import inspect_file
+from torchkeras.saving.errors import FileError
+warnings.simplefilter("ignore")
+told = refused = 0
+with tempfile.TemporaryDirectory() as folder:
+    for number in range(250):
+        kind, data = case(7, number)
+        path = Path(folder) / f"m{kind}"
+        path.write_bytes(data)
+        try:
+            list(lines_of(inspect_file(str(path))))
+            told += 1
+        except FileError:
+            refused += 1
+print(told, refused)
+"""
+
+
+def test_damaged_files_give_a_report_or_a_clean_error():
+    done = subprocess.run([sys.executable, "-c", FUZZ], capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    told, refused = map(int, done.stdout.split())
+    assert told > 50 and refused > 50
