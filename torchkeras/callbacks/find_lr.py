@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from torchkeras.utils.plots import save_figure
+
 
 @dataclass
 class LearningRateSearch:
@@ -55,7 +57,7 @@ class LearningRateSearch:
             axes.legend()
         axes.grid(alpha=0.3)
         if path is not None:
-            figure.savefig(path, dpi=120)
+            save_figure(figure, path)
         return figure
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import warnings
@@ -12,6 +13,9 @@ from torchkeras.callbacks.arguments import positional
 from torchkeras.callbacks.base import Callback, is_chief
 from torchkeras.callbacks.monitoring import Names, better, find, settle_mode, worst
 from torchkeras.generations import choose
+
+# What comes and goes with the disk while a program runs, and is no mistake in it.
+_DISK = tuple(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EIO", "EFBIG", "ESTALE", "ETIMEDOUT") if hasattr(errno, name))
 
 
 class ModelCheckpoint(Callback):
@@ -38,7 +42,7 @@ class ModelCheckpoint(Callback):
     Raises:
         ValueError: another `save_freq`, or `options`.
         KeyError: in training, a name in `filepath` that the logs lack.
-        OSError: in training, a file that cannot be written.
+        OSError: in training, a file that cannot be written. Where the disk is full or fails, that is a warning, told once.
 
     Source: Keras 1.2.2, 2.2.4 and tf.keras 2.4.0 `ModelCheckpoint`.
     """
@@ -82,6 +86,7 @@ class ModelCheckpoint(Callback):
         self._epoch = 0
         self._batches_since = 0
         self._last_batch = 0
+        self._failing = False  # the last save did not work
 
     def set_model(self, model: Any) -> None:
         """Told before training: the model. The code of a subclassed one cannot be saved, so of it the weights are."""
@@ -132,8 +137,8 @@ class ModelCheckpoint(Callback):
             )
         elif self.monitor_op(current, self.best):
             self._say(f"{title} {self.monitor} improved from {self.best:0.5f} to {current:0.5f}, saving model to {path}")
-            self.best = current
-            self._write(path)
+            if self._write(path):  # a save that failed is tried again at the next value that is better than the one in the file
+                self.best = current
         else:
             self._say(f"{title} {self.monitor} did not improve" + (f" from {self.best:0.5f}" if self._break else ""))
 
@@ -150,15 +155,25 @@ class ModelCheckpoint(Callback):
                 f"ModelCheckpoint cannot fill in its filepath {self.filepath!r}: the logs have no {error}. They have {', '.join(names)}."
             ) from None
 
-    def _write(self, path: str) -> None:
+    def _write(self, path: str) -> bool:
+        """Save to a file; whether that worked. A disk that is full or fails does not end the training: the older file stays."""
         if not is_chief():
-            return
+            return True
         if os.path.isdir(path):
             raise IsADirectoryError(f"ModelCheckpoint needs the name of a file, but filepath {path!r} is a directory. Give a file name in it.")
-        if self.save_weights_only:
-            self.model.save_weights(path, overwrite=True)
-        else:
-            self.model.save(path, overwrite=True)
+        try:
+            (self.model.save_weights if self.save_weights_only else self.model.save)(path, overwrite=True)
+        except OSError as error:
+            if error.errno not in _DISK:
+                raise
+            if not self._failing:
+                warnings.warn(
+                    f"ModelCheckpoint could not save to {path!r}: {error}. Training goes on; the last file that was saved stays.", stacklevel=4
+                )
+            self._failing = True
+            return False
+        self._failing = False
+        return True
 
 
 def newest(template: str) -> Path | None:

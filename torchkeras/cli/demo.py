@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from torchkeras.utils import set_random_seed
+from torchkeras.utils.plots import save_figure
 
 TARGET = 0.97  # test accuracy that the demo must reach
 
@@ -89,7 +90,7 @@ def draw_curves(history: dict[str, list[float]], path: Path) -> Path | None:
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
     for axis, name in zip(axes, ("loss", "accuracy"), strict=True):
         _draw(axis, history, name)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)
     plt.close(figure)
     return path
 

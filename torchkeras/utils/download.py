@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from torchkeras.utils.archives import PathLike, extract_archive
+from torchkeras.utils.atomic import atomic_text
 from torchkeras.utils.progress import Progbar
 
 try:
@@ -259,7 +260,8 @@ def _fetch(origin: str, file: IO[bytes], part: Path, timeout: float) -> bool:
 def _note_version(part: Path, origin: str, headers: Any) -> None:
     tag = headers.get("ETag")
     version = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified")
-    _note_of(part).write_text(json.dumps({"origin": origin, "version": version}))
+    with atomic_text(_note_of(part)) as note:
+        note.write(json.dumps({"origin": origin, "version": version}))
 
 
 def _copy(answer: Any, file: IO[bytes], had: int, total: int | None) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from torchkeras.registry import nearest
+from torchkeras.utils.atomic import atomic_write
 
 _COLUMNS = 3  # panels beside each other, at most
 
@@ -64,5 +66,24 @@ def plot_history(
     if title:
         figure.suptitle(title)
     if path is not None:
-        figure.savefig(path, dpi=120)
+        save_figure(figure, path)
     return figure
+
+
+def save_figure(figure: Any, path: Any, dpi: int = 120) -> None:
+    """Write a figure of matplotlib, whole or not at all.
+
+    Args:
+        figure: The figure.
+        path: The file, whose ending says its kind, PNG where it has none; or an open file.
+        dpi: Dots an inch.
+
+    Raises:
+        ValueError: an ending that matplotlib does not know.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        figure.savefig(path, dpi=dpi)
+        return
+    name, ending = os.path.splitext(os.fspath(path))
+    with atomic_write(path if ending else f"{name}.png") as file:
+        figure.savefig(file, format=ending[1:].lower() or "png", dpi=dpi)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from torchkeras.config import floatx, normalize_data_format
+from torchkeras.utils.atomic import atomic_write
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -119,7 +120,34 @@ def save_img(
     if picture.mode == "RGBA" and file_format in ("jpg", "jpeg"):
         warnings.warn("JPEG has no transparency: the image is written as RGB.", stacklevel=2)
         picture = picture.convert("RGB")
-    picture.save(path, format="jpeg" if file_format == "jpg" else file_format, **kwargs)
+    write_picture(picture, path, file_format, **kwargs)
+
+
+def write_picture(picture: Image, path: str | os.PathLike[str] | IO[bytes], file_format: str | None = None, **kwargs: Any) -> None:
+    """Write a picture, whole or not at all.
+
+    Args:
+        picture: Pillow's.
+        path: The file, or an open one.
+        file_format: Such as "png"; `None`: as the file's name says.
+        **kwargs: Passed on to Pillow's `save`.
+
+    Raises:
+        ValueError: a name that says no format that Pillow knows.
+    """
+    file_format = "jpeg" if file_format == "jpg" else file_format
+    if not isinstance(path, (str, os.PathLike)):
+        picture.save(path, format=file_format, **kwargs)
+        return
+    if file_format is None:
+        ending = os.path.splitext(path)[1].lower()
+        file_format = pillow("save_img").registered_extensions().get(ending)
+        if file_format is None:
+            raise ValueError(f"The name of the image file {os.fspath(path)!r} says no known format: end it in .png or .jpg, or give file_format.")
+    content = io.BytesIO()
+    picture.save(content, format=file_format, **kwargs)
+    with atomic_write(path) as file:
+        file.write(content.getbuffer())
 
 
 def array_to_img(x: ArrayLike, data_format: str | None = None, scale: bool = True, dtype: DTypeLike | None = None) -> Image:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from torchkeras.config import floatx, normalize_data_format
 from torchkeras.generations import choose
-from torchkeras.preprocessing.image.files import EXTENSIONS, array_to_img, check_choice
+from torchkeras.preprocessing.image.files import EXTENSIONS, array_to_img, check_choice, write_picture
 from torchkeras.utils.sequence import Sequence
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def save_batch(images: NDArray[Any], numbers: NDArray[Any], folder: str, prefix:
     """Write the images of a batch to a folder, each under its number and a random one below `draws`."""
     for image, number in zip(images, numbers, strict=True):
         picture = array_to_img(image, data_format, scale=True)
-        picture.save(os.path.join(folder, f"{prefix}_{number}_{np.random.randint(draws)}.{ending}"))
+        write_picture(picture, os.path.join(folder, f"{prefix}_{number}_{np.random.randint(draws)}.{ending}"))
 
 
 def split_rows(count: int, subset: str | None, validation_split: float) -> slice:
