@@ -19,7 +19,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LATE = {
     *("ignite", "h5py", "tensorboard", "matplotlib", "PIL", "scipy", "pandas", "tqdm", "rich", "libcst", "sklearn", "safetensors"),
     *("onnx", "onnxscript", "onnxruntime", "pynvml", "graphviz", "pydot", "google", "IPython", "torchvision", "keras"),
-    *("torch._dynamo", "torch._inductor", "torch.onnx", "torch.export", "torch.profiler", "torch.utils.tensorboard", "torch.distributed.fsdp"),
+    *("torch._dynamo", "torch._inductor", "torch.onnx", "torch.export", "torch.profiler", "torch.utils.tensorboard"),
+    *("torch.distributed.fsdp", "torch.distributed.tensor", "torch.distributed.device_mesh"),
 }
 OUTSIDE = "__init__"  # the package's own front door and `__main__`: they may import every room
 

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from torchkeras import layers, models, optimizers
-from torchkeras.training import compiling, distributed, parallel, sharding
+from torchkeras.training import compiling, distributed, fully_sharded, parallel, sharding
 from torchkeras.training.ragged import RaggedBatches
 
 ROOT = Path(__file__).parents[2]
-CASES = ("arrays", "accumulated", "keras2", "summed", "sampled", "stopped", "normalized")
+CASES = ("arrays", "accumulated", "keras2", "summed", "sampled", "stopped", "normalized", "sharded", "sharded_sequences")
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch was built without torch.distributed")
 
@@ -96,6 +96,57 @@ def test_clipped_sparse_gradients_are_refused(monkeypatch):
     net.layers[0].sparse_gradients = True
     with pytest.raises(ValueError, match="clipped sparse gradients, which several processes cannot average"):
         parallel.shared_forward(net, net._compiled, lambda x, y, weight: None, None)
+
+
+@pytest.mark.parametrize(
+    ("layer", "options", "reason"),
+    [
+        ({}, {"gradient_accumulation_steps": 2}, "cannot gather gradients of several batches"),
+        ({}, {"mixed_precision": "mixed_float16"}, "cannot gather gradients of several batches, scale float16 losses"),
+        ({}, {"jit_compile": True}, "cannot be compiled by jit_compile"),
+        ({}, {"optimizer": optimizers.SGD(clipnorm=1.0)}, "cannot clip gradients"),
+        ({"kernel_constraint": "non_neg"}, {}, "cannot keep the constraint of layer 'first'"),
+        ({"kernel_regularizer": "l2"}, {}, "cannot add the regularizer of layer 'first'"),
+    ],
+    ids=["accumulated", "float16", "jit", "clipped", "constrained", "regularized"],
+)
+def test_what_needs_whole_weights_cannot_be_sharded(monkeypatch, layer, options, reason):
+    monkeypatch.setattr(fully_sharded, "several", lambda: True)
+    net = models.Sequential([layers.Dense(2, input_shape=(3,), name="first", **layer)])
+    net.compile(**{"optimizer": "sgd", "loss": "mse", **options}, distribute="fsdp")
+    with pytest.raises(ValueError, match=reason):
+        fully_sharded.shard_weights(net)
+    assert not net.weights_are_sharded
+
+
+def test_weights_beside_the_layers_cannot_be_sharded(monkeypatch):
+    class Own(models.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = torch.nn.Parameter(torch.ones(()))
+
+        def call(self, inputs: Any) -> Any:
+            return inputs * self.factor
+
+    monkeypatch.setattr(fully_sharded, "several", lambda: True)
+    net = Own()
+    net.compile("sgd", "mse", distribute="fsdp")
+    with pytest.raises(ValueError, match="has weights of its own beside those of its layers"):
+        fully_sharded.shard_weights(net)
+
+
+def test_one_process_has_all_weights():
+    net = models.Sequential([layers.Dense(2, input_shape=(3,))])
+    net.compile("sgd", "mse", distribute="fsdp")
+    net.fit(np.ones((4, 3), "float32"), np.ones((4, 2), "float32"), verbose=0)
+    assert not net.weights_are_sharded
+    assert type(net.layers[0].weight) is torch.nn.Parameter
+
+
+def test_another_way_to_distribute_is_refused():
+    net = models.Sequential([layers.Dense(2, input_shape=(3,))])
+    with pytest.raises(ValueError, match=r"compile takes distribute='fsdp' .* but got 'zero'"):
+        net.compile("sgd", "mse", distribute="zero")
 
 
 def test_a_lost_connection_is_told_as_such(monkeypatch):

@@ -16,7 +16,7 @@ import torch
 
 import torchkeras
 from torchkeras import layers, models
-from torchkeras.callbacks import Callback, EarlyStopping
+from torchkeras.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torchkeras.callbacks.base import is_chief
 
 RANK = int(os.environ.get("RANK", 0))
@@ -136,6 +136,44 @@ def normalized() -> dict[str, Any]:
     return results(net, net.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0), x, y)
 
 
+def sharded() -> dict[str, Any]:
+    """Weights in shards: activity regularizers, sample weights, a metric; files of whole weights, written once and read by all."""
+    x, y = data(25)
+    net = dense(activity_regularizer="l1")
+    net.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], distribute="fsdp")
+    weight = np.linspace(0.5, 1.5, 25)
+    path = sys.argv[2] + "_{epoch}.h5"
+    callbacks = [ModelCheckpoint(path, save_weights_only=True)]
+    history = net.fit(x, y, batch_size=8, epochs=3, validation_data=data(9, 1), sample_weight=weight, verbose=0, callbacks=callbacks)
+    if "RANK" in os.environ:
+        assert net.weights_are_sharded
+        local = sum(parameter.to_local().numel() for parameter in net.parameters())
+        assert local < sum(parameter.numel() for parameter in net.parameters())  # about half of them
+    found = results(net, history, x, y)
+    found["on_batch"] = net.train_on_batch(x[:7], y[:7])
+    found["after"] = np.concatenate([part.ravel() for part in net.get_weights()]).tolist()
+    net.load_weights(path.format(epoch=3))
+    found["loaded"] = np.concatenate([part.ravel() for part in net.get_weights()]).tolist()
+    net.compile("sgd", "sparse_categorical_crossentropy", distribute="fsdp")
+    found["compiled_anew"] = net.fit(x, y, batch_size=8, verbose=0).history["loss"]
+    return found
+
+
+def sharded_sequences() -> dict[str, Any]:
+    """Masks, a recurrent layer, and a functional model whose layer is called twice."""
+    torchkeras.random.set_random_seed(RANK)
+    inputs = layers.Input((5,))
+    words = layers.Embedding(7, 4, mask_zero=True)
+    hidden = layers.LSTM(4, return_sequences=True)(words(inputs))
+    shared = layers.Dense(4)
+    outputs = layers.Dense(2)(shared(shared(layers.LSTM(4)(hidden))))
+    net = models.Model(inputs, outputs)
+    net.compile("rmsprop", "mse", distribute="fsdp")
+    random = np.random.RandomState(3)
+    x, y = random.randint(0, 7, (17, 5)), random.standard_normal((17, 2)).astype("float32")
+    return results(net, net.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0), x, y)
+
+
 def dying() -> dict[str, Any]:
     """The second process ends in the middle of an epoch."""
 
@@ -152,7 +190,7 @@ def dying() -> dict[str, Any]:
 
 
 CASES: dict[str, Callable[[], dict[str, Any]]] = {
-    case.__name__: case for case in (arrays, accumulated, keras2, summed, sampled, stopped, normalized, dying)
+    case.__name__: case for case in (arrays, accumulated, keras2, summed, sampled, stopped, normalized, sharded, sharded_sequences, dying)
 }
 
 if __name__ == "__main__":

@@ -157,8 +157,8 @@ class ModelCheckpoint(Callback):
 
     def _write(self, path: str) -> bool:
         """Save to a file; whether that worked. A disk that is full or fails does not end the training: the older file stays."""
-        if not is_chief():
-            return True
+        if not is_chief() and not getattr(self.model, "weights_are_sharded", False):
+            return True  # of a sharded model all gather, and the first writes
         if os.path.isdir(path):
             raise IsADirectoryError(f"ModelCheckpoint needs the name of a file, but filepath {path!r} is a directory. Give a file name in it.")
         try:

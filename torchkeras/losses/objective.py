@@ -58,6 +58,11 @@ class Objective:
             return None if form is None else functools.partial(_like(form, self.loss._bound), **self.loss._fn_kwargs)
         return None
 
+    @property
+    def takes_means(self) -> bool:
+        """Whether, without weights and masks, it is known to be the mean over the samples."""
+        return self._mean is not None and not isinstance(self.loss, TorchLoss) and not self._calls_itself
+
     def values(self, y_true: Any, y_pred: Tensor) -> Tensor:
         """Per-sample values.
 

@@ -161,6 +161,11 @@ class MeanMetricWrapper(Mean):
         self._counted, self._averaged = self._counting_form()
         self._mean = self._mean_form()
 
+    @property
+    def is_mean(self) -> bool:
+        """Whether it is known to be a mean over the samples."""
+        return self._counted is not None or self._mean is not None
+
     def _counting_form(self) -> tuple[Callable[..., Tensor] | None, bool]:
         """What finds the right predictions, and whether a sample's value is their mean, for a function that counts them."""
         counted, averaged = _look_up(_COUNTED, self._fn) or (None, False)

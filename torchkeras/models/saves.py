@@ -11,6 +11,7 @@ from torchkeras.saving.model_config import to_json
 from torchkeras.saving.model_weights import save_weights
 from torchkeras.saving.state_files import ENDINGS, save_state_weights
 from torchkeras.saving.weight_files import load_weights
+from torchkeras.training.fully_sharded import is_sharded, whole_weights
 
 
 class Saves:
@@ -18,7 +19,14 @@ class Saves:
 
     def save(self, filepath: Any, overwrite: bool = True, include_optimizer: bool = True, save_format: str | None = None) -> None:
         """Write the model to a file, whole or not at all: see `save_model`."""
-        save_model(self, filepath, overwrite, include_optimizer, save_format)
+        if include_optimizer and is_sharded(self):
+            raise ValueError(
+                f"Model '{self.name}' is sharded, and so is its optimizer's state, of which this process has a part. "  # type: ignore[attr-defined]
+                "Save the model with include_optimizer=False, or its weights: save_weights(), ModelCheckpoint(save_weights_only=True)."
+            )
+        with whole_weights(self) as writes:
+            if writes:
+                save_model(self, filepath, overwrite, include_optimizer, save_format)
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
         """Write the weights to a file, whole or not at all: HDF5 as Keras has it, or, named `.pt` or `.safetensors`, a state dict as torch has it.
@@ -31,6 +39,11 @@ class Saves:
             ValueError: the model is not built.
             FileExistsError: the file is there, and `overwrite` is False.
         """
+        with whole_weights(self) as writes:
+            if writes:
+                self._save_weights(filepath, overwrite)
+
+    def _save_weights(self, filepath: Any, overwrite: bool) -> None:
         check_new(filepath, overwrite)
         kind = ENDINGS.get(os.path.splitext(os.fspath(filepath))[1].lower()) if isinstance(filepath, (str, os.PathLike)) else None
         if kind is not None:
@@ -49,7 +62,8 @@ class Saves:
         Raises:
             ValueError: the model is not built, or a layer does not fit.
         """
-        load_weights(self, filepath, by_name=by_name, skip_mismatch=skip_mismatch)  # type: ignore[arg-type]
+        with whole_weights(self, changes=True):
+            load_weights(self, filepath, by_name=by_name, skip_mismatch=skip_mismatch)  # type: ignore[arg-type]
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON text, for `model_from_json` here and in genuine Keras.

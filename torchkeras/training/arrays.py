@@ -114,6 +114,11 @@ class InMemory(Batches):
         number %= self.steps
         return min(self.batch_size, self.samples - number * self.batch_size)
 
+    @property
+    def watched(self) -> bool:
+        """Whether the place in the data has to be known."""
+        return self._pass is not None
+
     def watch(self, position: Mapping[str, Any] | None = None) -> None:
         """From here on know the place in the data."""
         data = {"samples": self.samples, "batch_size": self.batch_size, "shuffle": self.order.shuffle}

@@ -18,6 +18,7 @@ from torchkeras.training.batches import Batch, on_device
 from torchkeras.training.compiled import Compiled, as_list
 from torchkeras.training.direct import direct_call
 from torchkeras.training.engines import Engines
+from torchkeras.training.fully_sharded import by_shell, is_sharded, shard_weights, whole_weights
 from torchkeras.training.modes import Modes, Scheduling
 from torchkeras.training.placing import Placed
 from torchkeras.training.precision import in_precision
@@ -83,6 +84,7 @@ class Compiling(Placed):
         jit_compile: bool | None = None,
         detect_anomaly: bool = False,
         lr_scheduler: Any = None,
+        distribute: Any = None,
         **kwargs: Any,
     ) -> None:
         """Say how to train. Weights stay as they are; what is trainable now is what will be trained.
@@ -106,11 +108,13 @@ class Compiling(Placed):
                 names epoch, batch and the first layer, and changes no weight.
             lr_scheduler: A scheduler of torch.optim for the optimizer, or a function of the optimizer that makes one; stepped after each epoch,
                 or after each update: `(scheduler, "batch")`.
+            distribute: What several processes (torchrun) do: `None` or "ddp": each has all weights; "fsdp": each has a shard of the weights,
+                of their gradients and of the optimizer's state, and a layer is gathered while it computes (torch's FSDP2).
 
         Raises:
             ValueError: an unknown optimizer, loss or metric.
         """
-        modes = Modes.of(mixed_precision, gradient_accumulation_steps, jit_compile, detect_anomaly, lr_scheduler)
+        modes = Modes.of(mixed_precision, gradient_accumulation_steps, jit_compile, detect_anomaly, lr_scheduler, distribute)
         _refuse(target_tensors, kwargs)
         chosen = optimizers.get(optimizer)
         names = self.output_names if self._record_ is not None else None
@@ -146,6 +150,27 @@ class Compiling(Placed):
         record = self._graph()
         return [record.infos[number].shape for number in record.output_numbers()]
 
+    # -- weights that are shared out
+
+    def get_weights(self) -> list[Any]:
+        """Copies of all weights as NumPy arrays, in Keras' order and layout; of sharded weights gathered, so every process has to ask."""
+        with whole_weights(self):
+            return super().get_weights()
+
+    def set_weights(self, weights: Any) -> None:
+        """Write arrays in the order of `get_weights()`; all or none.
+
+        Raises:
+            ValueError: another number of arrays or another shape.
+        """
+        with whole_weights(self, changes=True):
+            super().set_weights(weights)
+
+    @property
+    def weights_are_sharded(self) -> bool:
+        """Whether each of several processes has a shard of every weight, by `compile(distribute="fsdp")`."""
+        return is_sharded(self)
+
     # -- before the first batch
 
     def _need_compile(self, who: str) -> None:
@@ -171,7 +196,7 @@ class Compiling(Placed):
         self._build_for(x)
         self._place()
         compiled = self._settle(x, y, who)
-        if self._trained is None:
+        if shard_weights(self) or self._trained is None:
             self._trained = Trainable(self)
         return compiled
 
@@ -284,7 +309,7 @@ class Compiling(Placed):
 
     def _predict_step(self, keep: Callable[[Any], Any]) -> Step:
         own = self._own("predict_step")
-        predict = in_precision(direct_call(self) if own is None else own, self.device, self._modes.dtype)
+        predict = in_precision(by_shell(self, direct_call(self)) if own is None else own, self.device, self._modes.dtype)
         if self._modes.dtype is not None:
             return make_predict_step(predict, lambda output: keep(map_leaves(torch.Tensor.float, output)), packed=own is not None)
         return make_predict_step(predict, keep, packed=own is not None)

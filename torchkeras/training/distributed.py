@@ -112,7 +112,8 @@ def share_weights(model: nn.Module) -> None:
     """Give every process the weights of the first one."""
     if several():
         with torch.no_grad():
-            for tensor in (*model.parameters(), *_statistics(model)):
+            whole = [parameter for parameter in model.parameters() if not hasattr(parameter, "placements")]  # shards are each process's own
+            for tensor in (*whole, *_statistics(model)):
                 torch.distributed.broadcast(tensor.detach(), src=0)
 
 

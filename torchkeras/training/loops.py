@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from torchkeras import generations
+from torchkeras.layers.raw_modules import not_watching
 from torchkeras.metrics import over_processes
 from torchkeras.training.batches import Batches
 from torchkeras.training.compiled import Compiled
@@ -18,6 +19,7 @@ from torchkeras.training.distributed import agreed, average_statistics, together
 from torchkeras.training.hooks import CallbackList, attach_handlers, attach_metrics, bind, end_logs, engine_metrics
 from torchkeras.training.interrupts import Interrupts
 from torchkeras.training.logs import read_all
+from torchkeras.training.merging import merged
 from torchkeras.training.resuming.run import Resuming
 from torchkeras.training.tensors import flatten, like
 
@@ -155,7 +157,7 @@ class FitRun:
 
     def _run(self) -> None:
         engine, model, plan = self.engine, self.model, self.plan
-        with together(), torch.enable_grad(), Interrupts() as interrupts:
+        with together(), not_watching(), torch.enable_grad(), Interrupts() as interrupts:
             model._engines.steps["train"] = interrupts.between(model._train_step())
             engine.state.max_epochs = engine.state.epoch_length = None
             engine.run(plan.batches, max_epochs=plan.epochs, epoch_length=plan.steps)
@@ -226,8 +228,9 @@ def run_test(model: Compiling, compiled: Compiled, batches: Batches, hooks: Call
     with hooks.bound(engine, compiled, "test", batches):
         hooks.call("on_test_begin", {})
         model.train(False)
-        with together(), torch.no_grad():
-            _run_once(engine, batches, steps, "evaluation")
+        with together(), not_watching(), torch.no_grad():
+            now = merged(model, batches, hooks, "test", compiled) if steps is None else batches
+            _run_once(engine, now, steps, "evaluation")
         batches.epoch_ended()
         logs = read_values(compiled)
         hooks.call("on_test_end", logs)
@@ -242,8 +245,9 @@ def run_predict(model: Compiling, batches: Batches, hooks: CallbackList, steps: 
     with hooks.bound(engine, None, "predict", batches):
         hooks.call("on_predict_begin", {})
         model.train(False)
-        with together(), torch.inference_mode():
-            _run_once(engine, batches, steps, "prediction")
+        with together(), not_watching(), torch.inference_mode():
+            now = merged(model, batches, hooks, "predict") if steps is None else batches
+            _run_once(engine, now, steps, "prediction")
             found = outputs.joined()
         batches.epoch_ended()
         hooks.call("on_predict_end", {})

@@ -23,6 +23,7 @@ class Modes:
         anomaly: Whether a loss that is not finite is traced to its layer.
         scheduler: A scheduler of torch, or a class or function that makes one of the optimizer.
         scheduler_unit: "epoch" or "batch": after what it is stepped.
+        distribute: "fsdp" where several processes are to have a shard of the weights each; `None`: each has all.
     """
 
     dtype: torch.dtype | None = None
@@ -31,17 +32,22 @@ class Modes:
     anomaly: bool = False
     scheduler: Any = None
     scheduler_unit: str = "epoch"
+    distribute: str | None = None
 
     @classmethod
-    def of(cls, mixed_precision: Any, accumulation: Any, jit: Any, anomaly: Any, scheduler: Any) -> Modes:
+    def of(cls, mixed_precision: Any, accumulation: Any, jit: Any, anomaly: Any, scheduler: Any, distribute: Any = None) -> Modes:
         """The modes for arguments as users give them.
 
         Raises:
             TypeError: a scheduler that is none.
-            ValueError: a number of steps below 1, or an unknown unit.
+            ValueError: a number of steps below 1, an unknown unit, or another way to distribute.
         """
         if not isinstance(accumulation, int) or isinstance(accumulation, bool) or accumulation < 1:
             raise ValueError(f"compile needs gradient_accumulation_steps of at least 1, but got {accumulation!r}.")
+        if distribute not in (None, "ddp", "fsdp"):
+            raise ValueError(
+                f"compile takes distribute='fsdp' (sharded weights), 'ddp' or None (each process has all weights), but got {distribute!r}."
+            )
         unit = "epoch"
         if isinstance(scheduler, (list, tuple)) and len(scheduler) == 2:
             scheduler, unit = scheduler
@@ -50,7 +56,7 @@ class Modes:
         if scheduler is not None and not (hasattr(scheduler, "step") or callable(scheduler)):
             raise TypeError(f"lr_scheduler must be a scheduler of torch.optim, or a function of the optimizer that makes one, but got {scheduler!r}.")
         policy = config._settings["policy"] if mixed_precision is None else mixed_precision
-        return cls(policy_dtype(policy), accumulation, bool(jit), bool(anomaly), scheduler, unit)
+        return cls(policy_dtype(policy), accumulation, bool(jit), bool(anomaly), scheduler, unit, distribute)
 
     @property
     def plain(self) -> bool:

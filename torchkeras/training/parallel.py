@@ -8,14 +8,15 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from torchkeras.metrics.processes import several
 from torchkeras.ops.whole_batch import whole
 from torchkeras.training.distributed import processes
+from torchkeras.training.fully_sharded import by_shell, is_sharded, sharded_forward
 from torchkeras.training.sharding import part
+from torchkeras.training.shares import Weighted
 from torchkeras.training.updates import Updates
 
 if TYPE_CHECKING:
@@ -23,21 +24,6 @@ if TYPE_CHECKING:
     from torchkeras.training.compiling import Compiling
 
 Forward = Callable[[Any, Any, Any], tuple[Any, Tensor]]
-
-
-class _Weighted(torch.autograd.Function):
-    """A value as it is, whose gradient is multiplied with a factor."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, factor: float) -> Tensor:  # type: ignore[override]
-        """The value."""
-        ctx.factor = factor
-        return value.view_as(value)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        """Its gradient."""
-        return gradient * ctx.factor, None
 
 
 class _Shell(nn.Module):
@@ -58,7 +44,7 @@ class _Shell(nn.Module):
         assert self.function is not None
         self.y_pred, loss = self.function(x, y, weight)
         share = float(part.count > 0) if loss.dim() else part.count / part.size  # values by themselves are summed
-        return _Weighted.apply(loss, share * processes())  # type: ignore[no-any-return]
+        return Weighted.apply(loss, share * processes())  # type: ignore[no-any-return]
 
 
 def shared_forward(model: Compiling, compiled: Compiled, forward: Forward, updates: Updates | None) -> Forward:
@@ -75,6 +61,8 @@ def shared_forward(model: Compiling, compiled: Compiled, forward: Forward, updat
     """
     if not several():
         return forward
+    if is_sharded(model):
+        return sharded_forward(model, forward)
     if any(getattr(layer, "sparse_gradients", False) for layer in model.sublayers()):
         raise ValueError(
             f"Model '{model.name}' has an Embedding with clipped sparse gradients, which several processes cannot average. "
@@ -118,10 +106,11 @@ def _may_leave_out(model: Compiling, compiled: Compiled) -> bool:
     return not known or model._record_ is None or any(objective is None for objective in compiled.objectives)
 
 
-def shared_test(forward: Forward) -> Forward:
+def shared_test(model: Compiling, forward: Forward) -> Forward:
     """A forward pass of evaluation that knows it computes a part of the batch."""
     if not several():
         return forward
+    forward = by_shell(model, forward)
 
     @functools.wraps(forward)
     def shared(x: Any, y: Any, weight: Any) -> tuple[Any, Tensor]:

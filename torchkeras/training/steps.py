@@ -109,10 +109,10 @@ def make_train_step(model: Compiling, compiled: Compiled) -> Step:
     record = shared_record(record_function(compiled, extras), compiled)
     parameters = trained.parameters
     if not parameters:
-        return _step_without_weights(shared_test(forward), record)
+        return _step_without_weights(shared_test(model, forward), record)
     updates = None if modes.plain else model._updates_now()
     forward = shared_forward(model, compiled, forward, updates)
-    optimizer_step = optimizer.step
+    optimizer_step = optimizer.step if trained.shards is None else trained.shards.stepping(optimizer.step)
     constrain = trained.apply_constraints if trained.constraints else None
     if updates is None or not updates.pending:
         for parameter in parameters:
@@ -186,7 +186,7 @@ def make_test_step(model: Compiling, compiled: Compiled) -> Step:
     extras = Extras(model, trained)
     with torch.no_grad():
         penalty = extras.of_weights()
-    forward = shared_test(_as_told(model, forward_function(model, compiled, extras, lambda: penalty)))
+    forward = shared_test(model, _as_told(model, forward_function(model, compiled, extras, lambda: penalty)))
     record = shared_record(record_function(compiled, extras), compiled)
 
     def step(engine: Any, batch: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torchkeras.generations import choose
 from torchkeras.layers.base import Layer
 from torchkeras.layers.embeddings import Embedding
 from torchkeras.layers.weights import WeightSpec
+from torchkeras.training.fully_sharded import Shards, is_sharded, whole_weights
 
 if TYPE_CHECKING:
     from torchkeras.training.compiling import Compiling
@@ -35,6 +36,7 @@ class Trainable:
         self.constraints: list[tuple[Layer, WeightSpec]] = []
         self.regularizers: list[tuple[Layer, WeightSpec]] = []
         self.bound = False
+        self.shards: Shards | None = None  # where each process has a part of each weight
         self.warns: bool = choose("trainable.warns")
         self.flags = [(layer, layer._trainable) for layer in model.sublayers()]
         for layer in model.sublayers():
@@ -52,7 +54,10 @@ class Trainable:
         """Give the optimizer its parameters, once, and let just them collect gradients."""
         optimizer = model.optimizer
         if not self.bound and self.parameters:
-            if hasattr(optimizer, "bind"):
+            if is_sharded(model):
+                self.shards = Shards(self.parameters)
+                model.optimizer = optimizer.bind(self.shards.local)
+            elif hasattr(optimizer, "bind"):
                 names = {id(parameter): name for name, parameter in model.named_parameters()}
                 views = {id(view.parameter): view for view in model.trainable_weights}
                 # views tell the optimizer Keras' layouts; it trains the parameters behind them
@@ -135,6 +140,16 @@ class Trainable:
 
 def trained_parameters(model: Any) -> list[nn.Parameter]:
     """The parameters that are to be trained, in the order of Keras' weights."""
+    if is_sharded(model):
+        with whole_weights(model):
+            names = {id(parameter): name for name, parameter in model.named_parameters()}
+            chosen = [names[id(parameter)] for parameter in _trained_parameters(model)]
+        here = dict(model.named_parameters())
+        return [here[name] for name in chosen]
+    return _trained_parameters(model)
+
+
+def _trained_parameters(model: Any) -> list[nn.Parameter]:
     found = {id(view.parameter): view.parameter for view in model.trainable_weights if isinstance(view.parameter, nn.Parameter)}
     for holder in [model, *model._weighted_layers()] if model.trainable else ():
         hidden = holder.hidden_parameters() if holder._trainable else []

@@ -1,0 +1,196 @@
+"""`compile(distribute="fsdp")`: weights, gradients and the optimizer's state in shards, one a process (torch's FSDP2)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from torchkeras.metrics.processes import several
+from torchkeras.ops.whole_batch import whole
+from torchkeras.training.distributed import processes, share_weights
+from torchkeras.training.sharding import part
+from torchkeras.training.shares import Weighted
+
+if TYPE_CHECKING:
+    from torchkeras.training.compiling import Compiling
+
+Forward = Callable[[Any, Any, Any], tuple[Any, Tensor]]
+
+
+class Shell(nn.Module):
+    """What FSDP sees as the root: it runs any function that calls the model.
+
+    Args:
+        model: The model, whose layers are sharded each by itself.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.outputs: Any = None
+
+    def forward(self, function: Callable[..., Any], *args: Any) -> Any:
+        """What the function gives."""
+        return function(*args)
+
+
+def wanted(model: Compiling) -> bool:
+    """Whether the model's weights are to be sharded: `compile` was told so, and there are several processes."""
+    return model._modes.distribute == "fsdp" and several()
+
+
+def is_sharded(model: Any) -> bool:
+    """Whether each process has a shard of the weights."""
+    return "fsdp" in model._engines.steps
+
+
+def shard_weights(model: Compiling) -> bool:
+    """Leave a built model of several processes one shard of its weights in each; whether that was done now.
+
+    Every layer of the model is gathered by itself while it computes. The classes of the layers stay what they are.
+
+    Raises:
+        ValueError: something of the model or of `compile` needs whole weights or whole gradients.
+    """
+    if not wanted(model) or is_sharded(model):
+        return False
+    _refuse(model)
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    share_weights(model)
+    mesh = init_device_mesh(model.device.type, (processes(),))
+    shell = Shell(model)
+    shells = [layer for layer in model.children() if any(True for _ in layer.parameters())]
+    for module in (*shells, shell):
+        kind = type(module)
+        fully_shard(module, mesh=mesh, reshard_after_forward=True)
+        if module is not shell:
+            module.__class__ = kind  # configs, messages and the plan of the graph know layers by their classes
+    model._engines.steps["fsdp"] = shell
+    return True
+
+
+def _refuse(model: Compiling) -> None:
+    """Raise for what would need whole weights or gradients in a step."""
+    modes, name = model._modes, f"Model '{model.name}', compiled with distribute='fsdp',"
+    if not modes.plain:
+        raise ValueError(
+            f"{name} cannot gather gradients of several batches, scale float16 losses or step a scheduler after batches. Leave these out."
+        )
+    if modes.jit:
+        raise ValueError(f"{name} cannot be compiled by jit_compile: its layers are gathered one by one. Leave one of the two out.")
+    clipping = getattr(model.optimizer, "clipping", None)
+    if not hasattr(model.optimizer, "bind") or clipping is None:
+        raise ValueError(f"{name} needs an optimizer of torchkeras, whose state is made of the shards, but got a {type(model.optimizer).__name__}.")
+    if clipping.active:
+        raise ValueError(f"{name} cannot clip gradients, of which each process has a shard alone. Leave clipnorm, global_clipnorm and clipvalue out.")
+    for layer in model.sublayers():
+        if any(spec.constraint is not None for spec in layer._weight_specs.values()):
+            raise ValueError(f"{name} cannot keep the constraint of layer '{layer.name}', which needs whole weights. Leave it out.")
+        if any(spec.regularizer is not None for spec in layer._weight_specs.values()):
+            raise ValueError(
+                f"{name} cannot add the regularizer of layer '{layer.name}' to the loss, since its weights are gone again when the loss is computed. "
+                "Leave it out, or let the layer report its penalty by add_loss() in its call."
+            )
+        if getattr(layer, "sparse_gradients", False):
+            raise ValueError(f"{name} cannot shard the sparse gradients of layer '{layer.name}'. Leave clipping out, or use another optimizer.")
+    if any(True for _ in model.parameters(recurse=False)):
+        raise ValueError(f"{name} has weights of its own beside those of its layers. Put them into a layer.")
+
+
+class Shards:
+    """This process's shards of the trained weights, as plain parameters that an optimizer can have.
+
+    Args:
+        parameters: The trained parameters of a sharded model.
+    """
+
+    def __init__(self, parameters: list[Any]) -> None:
+        self.sharded = parameters
+        self.local = [nn.Parameter(parameter.detach().to_local()) for parameter in parameters]  # the same memory
+
+    def hand_over(self) -> None:
+        """Give the shards the gradients that came for the weights."""
+        for sharded, local in zip(self.sharded, self.local, strict=True):
+            local.grad = None if sharded.grad is None else sharded.grad.to_local()
+            sharded.grad = None
+
+    def stepping(self, step: Callable[[], Any]) -> Callable[[], None]:
+        """An optimizer's step on the shards."""
+
+        def on_shards() -> None:
+            self.hand_over()
+            step()
+            for local in self.local:
+                local.grad = None
+
+        return on_shards
+
+
+def sharded_forward(model: Compiling, forward: Forward) -> Forward:
+    """A forward pass of training by way of the shell, whose loss has the weight of this process's part; gradients become means."""
+    shell = model._engines.steps["fsdp"]
+
+    def weighted(x: Any, y: Any, weight: Any) -> Tensor:
+        shell.outputs, loss = forward(x, y, weight)
+        share = float(part.count > 0) if loss.dim() else part.count / part.size
+        return Weighted.apply(loss, share * processes())  # type: ignore[no-any-return]
+
+    def shared(x: Any, y: Any, weight: Any) -> tuple[Any, Tensor]:
+        try:
+            with whole.part(part.count, part.size):
+                loss = shell(weighted, x, y, weight)
+            return shell.outputs, loss
+        finally:
+            shell.outputs = None
+
+    return shared
+
+
+def by_shell(model: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that calls the model, by way of the shell where its weights are sharded."""
+    if not is_sharded(model):
+        return function
+    shell = model._engines.steps["fsdp"]
+    return lambda *args: shell(function, *args)
+
+
+@contextlib.contextmanager
+def whole_weights(model: Any, changes: bool = False) -> Iterator[bool]:
+    """Inside, the weights of a sharded model are whole; every process has to come here.
+
+    Args:
+        model: Any model; nothing happens to one whose weights are whole.
+        changes: Whether what is done to them is to last: then the first process's weights are given to all.
+
+    Yields:
+        Whether this process is to write files: all do for themselves, but of a sharded model the first alone.
+    """
+    if not is_sharded(model):
+        yield True
+        return
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    gathered = []
+    with torch.no_grad():
+        for module in model.modules():
+            for name, parameter in module._parameters.items():
+                if isinstance(parameter, DTensor):
+                    full = nn.Parameter(parameter.full_tensor(), parameter.requires_grad)
+                    gathered.append((module, name, parameter, full))
+        for module, name, _, full in gathered:
+            module._parameters[name] = full
+    try:
+        yield torch.distributed.get_rank() == 0
+    finally:
+        torch.distributed.barrier()  # what the first writes can be read by all after this
+        with torch.no_grad():
+            for module, name, parameter, full in gathered:
+                module._parameters[name] = parameter
+                if changes:
+                    parameter.to_local().copy_(distribute_tensor(full.detach(), parameter.device_mesh, parameter.placements).to_local())

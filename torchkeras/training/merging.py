@@ -1,0 +1,95 @@
+"""Several small batches computed as one, in evaluation and prediction, where nobody can see a difference but in time."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from torchkeras.metrics import Metric
+from torchkeras.metrics.reducing import MeanMetricWrapper
+from torchkeras.training.arrays import ArrayBatches
+from torchkeras.training.batches import Batches
+
+if TYPE_CHECKING:
+    from torchkeras.training.compiled import Compiled
+    from torchkeras.training.compiling import Compiling
+    from torchkeras.training.hooks import CallbackList
+
+ROOM = 512 << 10  # bytes of a layer's output for the rows that are computed at once: larger ones gain nothing
+_OWN = __name__.split(".")[0]
+
+# layers that, in inference, give for each row what they give for it alone
+ROW_BY_ROW = frozenset(
+    {
+        *("Activation", "Add", "Average", "Concatenate", "Dense", "Dropout", "ELU", "Flatten", "InputLayer", "LeakyReLU", "Maximum", "Minimum"),
+        *("Multiply", "Permute", "PReLU", "ReLU", "RepeatVector", "Reshape", "Softmax", "Subtract", "ThresholdedReLU", "TimeDistributed"),
+        *("AveragePooling1D", "AveragePooling2D", "Conv1D", "Conv2D", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D"),
+        *("GlobalMaxPooling2D", "MaxPooling1D", "MaxPooling2D", "ZeroPadding1D", "ZeroPadding2D", "Embedding", "GRU", "LSTM", "SimpleRNN"),
+        *("BatchNormalization", "BatchNormalizationV2", "LayerNormalization", "Bidirectional", "GRUCell", "LSTMCell", "SimpleRNNCell"),
+    }
+)
+
+
+def merged(model: Compiling, batches: Batches, hooks: CallbackList, what: str, compiled: Compiled | None = None) -> Batches:
+    """Batches to compute instead of the given ones: larger, where the results are the same to rounding.
+
+    That is so for data at hand in their order, a graph of layers that compute row by row without masks, losses and metrics that are means, and
+    where no hook or handler looks at a batch.
+
+    Args:
+        model: The model.
+        batches: The data.
+        hooks: Callbacks.
+        what: "test" or "predict".
+        compiled: Losses and metrics; `None`: only outputs are wanted.
+    """
+    if type(batches) is not ArrayBatches or batches.order.shuffle or batches.steps * batches.batch_size < batches.samples or batches.steps < 2:
+        return batches
+    engine = model.evaluator if what == "test" else model.predictor
+    watched = hooks.listeners(f"on_{what}_batch_begin") or hooks.listeners(f"on_{what}_batch_end") or any(engine._event_handlers.values())
+    if watched or batches.watched or model._own(f"{what}_step") is not None or type(model).__module__.split(".")[0] != _OWN:
+        return batches
+    if compiled is not None and not _means(compiled, batches):
+        return batches
+    times = _rows(model) // batches.batch_size
+    if times < 2:
+        return batches
+    larger = ArrayBatches(batches.packing, times * batches.batch_size, False, batches.device)
+    larger.leaves = batches.placed()
+    larger._placed = True
+    return larger
+
+
+def _rows(model: Any) -> int:
+    """How many rows may be computed at once; 0 where they cannot be put together."""
+    record = model._record_
+    if record is None or record.masked or any(step.kwargs for step in record.steps):
+        return 0
+    for layer in model.modules():
+        if layer is model or isinstance(layer, (Metric, nn.ModuleList)):
+            continue
+        kind = type(layer)
+        if kind.__name__ not in ROW_BY_ROW or kind.__module__.split(".")[0] != _OWN:
+            return 0
+        if getattr(layer, "stateful", False) or layer.activity_regularizer is not None or layer._call_losses or layer._callable_losses:
+            return 0
+    shapes = [info.shape for info in record.infos]
+    if any(not shape or shape[0] is not None or None in shape[1:] for shape in shapes):
+        return 0
+    return ROOM // (4 * max(prod(shape[1:]) for shape in shapes))
+
+
+def _means(compiled: Compiled, batches: ArrayBatches) -> bool:
+    """Whether losses and metrics are means over the samples, without weights."""
+    if batches.packing.has_weight or compiled.extras or compiled.own_logs is not None:
+        return False
+    for objective in compiled.objectives:
+        if objective is not None and not objective.takes_means:
+            return False
+    return all(
+        isinstance(metric, MeanMetricWrapper) and type(metric).__module__.split(".")[0] == _OWN and metric.is_mean
+        for found in compiled.metrics or ()
+        for _, metric, _ in found
+    )
