@@ -101,3 +101,38 @@ def test_schedulers_of_torch(make, expected, early):
         model.compile(functools.partial(torch.optim.SGD, lr=0.1), "mse", lr_scheduler=schedule)
     model.fit(X, Y, batch_size=4, epochs=3, verbose=0)
     assert model.optimizer.param_groups[0]["lr"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_an_optimizer_that_computes_the_loss_anew_is_refused():
+    model = net()
+    for optimizer in (torch.optim.LBFGS, torch.optim.LBFGS(model.parameters())):
+        model.compile(optimizer, "mse")
+        with pytest.raises(ValueError, match=r"LBFGS computes the loss several times in a step, which fit\(\) does not offer. Write train_step"):
+            model.fit(X, Y, verbose=0)
+
+
+def test_a_step_of_ones_own_may_compute_the_loss_anew():
+    class Closed(Sequential):
+        def train_step(self, data):
+            x, y = data
+
+            def closure():
+                self.optimizer.zero_grad()
+                loss = nn.functional.mse_loss(self(x, training=True), y)
+                loss.backward()
+                return loss
+
+            return {"loss": self.optimizer.step(closure)}
+
+    model = Closed([Dense(2, input_shape=(3,))])
+    model.compile(torch.optim.LBFGS(model.parameters(), lr=0.5))
+    losses = model.fit(X, Y, batch_size=16, epochs=3, verbose=0).history["loss"]
+    assert losses[2] < losses[0]
+
+
+def test_a_scheduler_among_the_callbacks_is_told_where_to_go():
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.compile(optimizer, "mse")
+    with pytest.raises(TypeError, match=r"A scheduler of torch goes to compile\(optimizer, ..., lr_scheduler=scheduler\)"):
+        model.fit(X, Y, callbacks=[lr_scheduler.StepLR(optimizer, 1)], verbose=0)

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from torch.optim.lr_scheduler import LRScheduler
+
 from torchkeras import generations
 from torchkeras.training.distributed import agreed
 from torchkeras.training.logs import Logs, Outputs
@@ -185,6 +187,8 @@ def split_callbacks(callbacks: Any) -> tuple[list[Any], list[Any]]:
             handlers.append(callback)
         else:
             hint = f" It is a class: write {callback.__name__}(...)." if inspect.isclass(callback) else ""
+            if isinstance(callback, LRScheduler):
+                hint = " A scheduler of torch goes to compile(optimizer, ..., lr_scheduler=scheduler)."
             raise TypeError(
                 f"callbacks takes Keras callbacks and Ignite handlers, but got {callback!r}, which has neither their hooks nor attach().{hint}"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -100,10 +101,20 @@ def record_function(compiled: Compiled, extras: Extras) -> Record:
     return plain if compiled.plain and len(names) == 1 else general
 
 
+def _check_step(optimizer: Any) -> None:
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if closure is not None and closure.default is inspect.Parameter.empty:
+        raise ValueError(
+            f"{type(optimizer).__name__} computes the loss several times in a step, which fit() does not offer. Write train_step() with "
+            "optimizer.step(closure), or choose another optimizer."
+        )
+
+
 def make_train_step(model: Compiling, compiled: Compiled) -> Step:
     """The function that trains on one batch: forward, loss, backward, update; it waits for nothing."""
     trained, optimizer, modes = model._trained, model.optimizer, model._modes
     assert trained is not None
+    _check_step(optimizer)
     extras = Extras(model, trained)
     forward = _as_told(model, forward_function(model, compiled, extras, extras.of_weights))
     record = shared_record(record_function(compiled, extras), compiled)
