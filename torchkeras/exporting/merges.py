@@ -49,12 +49,14 @@ MODES = {"sum": layers.Add, "mul": layers.Multiply, "ave": layers.Average, "max"
 
 @emits(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum)
 def merge(call: Call) -> Made:
+    """An operator between all inputs."""
     texts, moved = _aligned(call)
     return Made(RULES[type(call.layer)](texts), moved)
 
 
 @emits(layers.Concatenate)
 def concatenate(call: Call) -> Made:
+    """`torch.cat`."""
     return _joined(call.several, call.layer.axis)
 
 
@@ -66,6 +68,7 @@ def _joined(values: Sequence[Value], axis: int) -> Made:
 
 @emits(layers.Dot)
 def dot(call: Call) -> Made:
+    """`torch.einsum` over the axis of each."""
     first, second = call.several
     pair = [axis % value.rank for axis, value in zip(call.layer._pair, (first, second), strict=True)]
     texts = [first.text, second.text]
@@ -89,6 +92,7 @@ def _product(call: Call, texts: list[str], pair: Sequence[int]) -> str:
 
 @emits(layers.Merge)
 def merge_of_keras_1(call: Call) -> Made:
+    """The modes of Keras 1."""
     layer = call.layer
     if callable(layer.mode):
         call.refuse(f"its mode is the function {layer.mode!r}.")

@@ -14,6 +14,7 @@ from torchkeras.exporting.writer import Made, Value
 
 @emits(layers.LayerNormalization)
 def layer_normalization(call: Call) -> Made:
+    """`nn.LayerNorm`, around which other axes than the last move."""
     layer, x = call.layer, call.x
     given: list[Any] = [layer.axis] if isinstance(layer.axis, int) else layer.axis
     axes = sorted({axis % x.rank for axis in given})
@@ -43,6 +44,7 @@ def _reshaped(parameter: Any, sizes: tuple[int, ...]) -> Any:
 
 @emits(layers.BatchNormalization)
 def batch_normalization(call: Call) -> Made:
+    """`nn.BatchNorm1d`, `2d`, `3d`; a frozen one uses its statistics in training, too."""
     layer, x = call.layer, call.x
     if not layer._by_kernel:
         call.refuse("nn.BatchNorm has no renorm, virtual_batch_size, adjustment or several axes.")

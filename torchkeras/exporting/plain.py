@@ -11,6 +11,7 @@ from torchkeras.exporting.writer import Made
 
 @emits(layers.Dense, layers.TimeDistributedDense)
 def dense(call: Call) -> Made:
+    """`nn.Linear` over the last axis."""
     layer = call.layer
     bias = "" if layer.use_bias else ", bias=False"
     linear = call.part(f"nn.Linear({layer.weight.shape[1]}, {layer.units}{bias})", {"weight": layer.weight, "bias": layer.bias})
@@ -19,36 +20,43 @@ def dense(call: Call) -> Made:
 
 @emits(layers.Activation)
 def activation(call: Call) -> Made:
+    """The activation alone."""
     return call.activated(Made(call.x.name, call.x.moved))
 
 
 @emits(layers.ActivityRegularization)
 def same(call: Call) -> Made:
+    """Nothing: the penalty is a matter of the loss."""
     return call.elementwise("{0}")
 
 
 @emits(layers.LeakyReLU)
 def leaky_relu(call: Call) -> Made:
+    """`F.leaky_relu`."""
     return call.elementwise(f"F.leaky_relu({{0}}, {call.layer.alpha!r})")
 
 
 @emits(layers.ELU)
 def elu(call: Call) -> Made:
+    """`F.elu`."""
     return call.elementwise(f"F.elu({{0}}, {call.layer.alpha!r})")
 
 
 @emits(layers.ThresholdedReLU)
 def thresholded_relu(call: Call) -> Made:
+    """`F.threshold`."""
     return call.elementwise(f"F.threshold({{0}}, {call.layer.theta!r}, 0.0)")
 
 
 @emits(layers.Softmax)
 def softmax(call: Call) -> Made:
+    """`torch.softmax` along the axis."""
     return Made(f"torch.softmax({call.x.name}, {call.x.axis(call.layer.axis)})", call.x.moved)
 
 
 @emits(layers.ReLU)
 def relu(call: Call) -> Made:
+    """A rectifier with slope, bound and threshold, in the shortest words."""
     slope, bound, threshold = call.layer.negative_slope, call.layer.max_value, call.layer.threshold
     if threshold == 0 and bound is None:
         return call.elementwise("torch.relu({0})" if slope == 0 else f"F.leaky_relu({{0}}, {slope!r})")
@@ -60,6 +68,7 @@ def relu(call: Call) -> Made:
 
 @emits(layers.PReLU)
 def prelu(call: Call) -> Made:
+    """`nn.PReLU` where there is one slope a channel, else its formula."""
     layer, x = call.layer, call.x
     axis = layer._channel_axis
     if axis is None:
@@ -77,6 +86,7 @@ def prelu(call: Call) -> Made:
 
 @emits(layers.Dropout)
 def dropout(call: Call) -> Made:
+    """`nn.Dropout`; with a `noise_shape`, of ones of that shape."""
     layer, x = call.layer, call.x
     if not 0 < layer.rate < 1:
         return call.elementwise("{0}")
@@ -90,6 +100,7 @@ def dropout(call: Call) -> Made:
 
 @emits(layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D)
 def spatial_dropout(call: Call) -> Made:
+    """`nn.Dropout1d`, `2d`, `3d`, which want the channels as axis 1."""
     layer, x = call.layer, call.x
     if not 0 < layer.rate < 1:
         return call.elementwise("{0}")
@@ -101,6 +112,7 @@ def spatial_dropout(call: Call) -> Made:
 
 @emits(layers.AlphaDropout)
 def alpha_dropout(call: Call) -> Made:
+    """`nn.AlphaDropout`."""
     if call.layer.noise_shape is not None:
         call.refuse("it has a noise_shape, which nn.AlphaDropout has not.")
     if not 0 < call.layer.rate < 1:
@@ -110,6 +122,7 @@ def alpha_dropout(call: Call) -> Made:
 
 @emits(layers.GaussianNoise, layers.GaussianDropout)
 def gaussian(call: Call) -> Made:
+    """Noise whose deviation is 0 in inference."""
     layer = call.layer
     if isinstance(layer, layers.GaussianNoise):
         deviation, template = layer.stddev, "{0} + {1} * torch.randn_like({0})"
@@ -126,6 +139,7 @@ def gaussian(call: Call) -> Made:
 
 @emits(layers.Flatten)
 def flatten(call: Call) -> Made:
+    """All axes behind the batch as one."""
     x = call.x
     if x.rank == 1:
         return Made(f"{x.name}.unsqueeze(1)")
@@ -136,28 +150,33 @@ def flatten(call: Call) -> Made:
 
 @emits(layers.Reshape)
 def reshape(call: Call) -> Made:
+    """The same values in another shape."""
     target = "".join(f", {size}" for size in call.layer.target_shape)
     return Made(f"{call.x.text}.reshape({call.x.name}.shape[0]{target})")
 
 
 @emits(layers.Permute)
 def permute(call: Call) -> Made:
+    """The axes in another order."""
     return Made(f"{call.x.text}.permute(0, {', '.join(map(str, call.layer.dims))})")
 
 
 @emits(layers.RepeatVector)
 def repeat_vector(call: Call) -> Made:
+    """The vector as every step."""
     return Made(f"{call.x.text}.unsqueeze(1).expand(-1, {call.layer.n}, -1)")
 
 
 @emits(layers.Masking)
 def masking(call: Call) -> Made:
+    """Masked steps as zeros; the mask itself goes nowhere."""
     name = call.named("input", call.x.text)
     return Made(f"{name} * ({name} != {call.layer.mask_value!r}).any(-1, keepdim=True)")
 
 
 @emits(layers.Embedding)
 def embedding(call: Call) -> Made:
+    """`nn.Embedding` of whole numbers."""
     layer = call.layer
     sparse = ", sparse=True" if layer.sparse_gradients else ""
     part = call.part(f"nn.Embedding({layer.input_dim}, {layer.output_dim}{sparse})", {"weight": layer.weight})

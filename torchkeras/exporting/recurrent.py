@@ -92,6 +92,7 @@ def _initial(call: Call) -> list[str]:
 
 @emits(layers.LSTM, layers.GRU, layers.SimpleRNN, layers.CuDNNLSTM, layers.CuDNNGRU, layers.RNN)
 def recurrent(call: Call) -> Made | list[Made]:
+    """`nn.LSTM`, `nn.GRU`, `nn.RNN`."""
     outputs, last, states = _run(call, call.layer, "", _initial(call))
     first = Made(outputs if call.layer.return_sequences else last)
     return [first, *map(Made, states)] if call.layer.return_state else first
@@ -99,6 +100,7 @@ def recurrent(call: Call) -> Made | list[Made]:
 
 @emits(layers.Bidirectional)
 def bidirectional(call: Call) -> Made | list[Made]:
+    """One bidirectional module where both sides are alike, else one for each."""
     layer = call.layer
     for side in (layer.forward_layer, layer.backward_layer):
         if not isinstance(side, layers.RNN):

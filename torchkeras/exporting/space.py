@@ -82,6 +82,7 @@ def _kernel(call: Call, kind: str, channels: Sequence[int], padding: Sequence[in
     layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.AtrousConvolution1D, layers.AtrousConvolution2D,
 )  # fmt: skip
 def convolution(call: Call) -> Made:
+    """`nn.Conv1d`, `2d`, `3d`."""
     layer, x = call.layer, call.x
     if x.rank > layer.rank + 2:  # the axes before are all batch axes
         last = x.rank - layer.rank - 1
@@ -100,6 +101,7 @@ def convolution(call: Call) -> Made:
 
 @emits(layers.DepthwiseConv1D, layers.DepthwiseConv2D)
 def depthwise(call: Call) -> Made:
+    """A convolution with as many groups as channels."""
     layer = call.layer
     image, padding, moved = padded(call)
     outputs = layer.weight.shape[0]
@@ -112,6 +114,7 @@ def depthwise(call: Call) -> Made:
 
 @emits(layers.SeparableConv1D, layers.SeparableConv2D)
 def separable(call: Call) -> Made:
+    """A depthwise convolution, and one of windows of 1."""
     layer = call.layer
     image, padding, moved = padded(call)
     between = layer.depthwise_weight.shape[0]
@@ -125,6 +128,7 @@ def separable(call: Call) -> Made:
 
 @emits(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose, layers.Deconvolution2D)
 def transposed(call: Call) -> Made:
+    """`nn.ConvTranspose1d`, `2d`, `3d`, and a cut where Keras has fewer on the far side."""
     layer = call.layer
     image, moved = images(call)
     options = _arguments(
@@ -147,6 +151,7 @@ def transposed(call: Call) -> Made:
     layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D,
 )  # fmt: skip
 def pooling(call: Call) -> Made:
+    """`nn.MaxPool` and `nn.AvgPool`."""
     layer = call.layer
     largest = "Max" in type(layer).__name__
     image, moved = images(call)
@@ -190,6 +195,7 @@ def _pooled_by_size(call: Call, image: str, largest: bool) -> str:
 
 @emits(layers.Cropping1D, layers.Cropping2D, layers.Cropping3D)
 def cropping(call: Call) -> Made:
+    """A slice."""
     layer, x = call.layer, call.x
     cuts = {x.axis(axis): cut for axis, cut in zip(layer._space, _by_axis(layer, layer.cropping), strict=True)}
     last = max(cuts)
@@ -208,6 +214,7 @@ def _cut(near: int, far: int) -> str:
 
 @emits(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
 def zero_padding(call: Call) -> Made:
+    """`F.pad`."""
     layer, x = call.layer, call.x
     pads = {x.axis(axis): pad for axis, pad in zip(layer._space, _by_axis(layer, layer.padding), strict=True)}
     flat: list[int] = []
@@ -218,11 +225,13 @@ def zero_padding(call: Call) -> Made:
 
 @emits(layers.UpSampling1D)
 def up_sampling_1d(call: Call) -> Made:
+    """Repeated steps."""
     return Made(f"{call.x.name}.repeat_interleave({call.layer.size}, {call.x.axis(1)})", call.x.moved)
 
 
 @emits(layers.UpSampling2D, layers.UpSampling3D)
 def up_sampling(call: Call) -> Made:
+    """`nn.Upsample`, or what Keras 2.2.4 calls bilinear."""
     layer = call.layer
     image, moved = images(call)
     bilinear = getattr(layer, "interpolation", "nearest") == "bilinear"
@@ -248,6 +257,7 @@ def up_sampling(call: Call) -> Made:
     layers.GlobalAveragePooling3D,
 )
 def global_pooling(call: Call) -> Made:
+    """The largest entry or the mean over the space."""
     axes = tuple(sorted(call.x.axis(axis) for axis in call.layer._space))
     reduce = "amax" if "Max" in type(call.layer).__name__ else "mean"
     return Made(f"{call.x.name}.{reduce}({one_or_all(axes) if len(axes) == 1 else axes})")
