@@ -182,7 +182,7 @@ class Layer(History, LossCollector, KerasBorder):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._direct and len(args) == 1 and not kwargs and fixed[0] is None:
             inputs = args[0]
-            if (type(inputs) is Tensor and inputs.dim() == self._ndim and (is_compiling() or getattr(inputs, "_keras_mask", None) is None)) or (
+            if (type(inputs) is Tensor and inputs.dim() == self._ndim and getattr(inputs, "_keras_mask", None) is None) or (
                 type(inputs) is list and self._ndim is None and _all_plain(inputs)
             ):
                 if self._checks_inputs and self.input_spec is not None:
@@ -192,7 +192,7 @@ class Layer(History, LossCollector, KerasBorder):
                 except (RuntimeError, IndexError):
                     check_inputs(self.name, self.input_spec, shape_of(inputs))
                     raise
-                if self.masks_inputs and not is_compiling():
+                if self.masks_inputs:
                     output._keras_mask = self.compute_mask(inputs)
                 return output
         return self._enter(args, kwargs)
@@ -219,7 +219,7 @@ class Layer(History, LossCollector, KerasBorder):
         if "mask" not in kwargs and (self.supports_masking or self._masks_itself or self._refuses_masks):
             masks = get_mask(inputs)
         output = _module_call(self, *args, **self.fill(kwargs, masks))
-        if (has_mask(masks) or self._masks_itself) and not is_compiling():
+        if has_mask(masks) or self._masks_itself:
             self._hand_on_mask(output, inputs, masks)
         return output
 
@@ -374,8 +374,7 @@ class Layer(History, LossCollector, KerasBorder):
 
 def _all_plain(inputs: list[Any]) -> bool:
     """Whether all are tensors that carry no mask."""
-    compiling = is_compiling()
-    return all(type(one) is Tensor and (compiling or getattr(one, "_keras_mask", None) is None) for one in inputs)
+    return all(type(one) is Tensor and getattr(one, "_keras_mask", None) is None for one in inputs)
 
 
 def _batch_input_shape(kwargs: Mapping[str, Any]) -> Shape | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from typing import Any
 
@@ -50,9 +49,14 @@ def takes(cell: Any, argument: str) -> bool:
     return argument in _parameters(function)
 
 
-@functools.lru_cache(maxsize=512)
 def _parameters(function: Any) -> frozenset[str]:
-    return frozenset(inspect.signature(function).parameters)
+    found = _PARAMETERS.get(function)
+    if found is None:
+        found = _PARAMETERS[function] = frozenset(inspect.signature(function).parameters)
+    return found
+
+
+_PARAMETERS: dict[Any, frozenset[str]] = {}  # functools.cache is not for functions that torch.compile traces
 
 
 def call_cell(cell: Any, inputs: Any, states: list[Tensor], constants: Any, training: bool | None) -> tuple[Tensor, list[Tensor]]:
