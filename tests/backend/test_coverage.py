@@ -19,7 +19,6 @@ VERSIONS = ("1.2.2", "2.2.4", "2.4.0")
 # names that exist and always raise, and why
 REFUSED = {
     "get_session": "torch has no sessions",
-    "set_session": "torch has no sessions",
 }
 # arguments that are not taken by the name the release gives them
 OTHERWISE = {
@@ -27,7 +26,6 @@ OTHERWISE = {
     ("set_floatx", "floatx"): "`value`, as in tf.keras",
     ("batch_get_value", "xs"): "`ops`, as in Keras 2.2.4",
     ("batch_get_value", "tensors"): "`ops`, as in Keras 2.2.4",
-    ("set_session", "session"): "refused",
 }
 
 

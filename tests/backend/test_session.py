@@ -47,10 +47,15 @@ def test_uids_count_by_prefix():
     assert K.get_uid("a") == 1
 
 
-@pytest.mark.parametrize(("call", "hint"), [(lambda: K.get_session(), r"K.get_value\(x\)"), (lambda: K.set_session(object()), r"model.to\(device\)")])
+@pytest.mark.parametrize(("call", "hint"), [(lambda: K.get_session(), r"K.get_value\(x\)")])
 def test_sessions_are_refused_with_a_hint(call: Callable[[], Any], hint: str):
     with pytest.raises(RuntimeError, match=rf"without sessions.*{hint}"):
         call()
+
+
+def test_a_session_that_is_set_changes_nothing():
+    with pytest.warns(UserWarning, match=r"without sessions.*model.to\(device\)"):
+        K.set_session(object())
 
 
 def test_variables_are_never_initialized_by_hand():

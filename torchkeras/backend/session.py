@@ -49,13 +49,14 @@ def get_session(*args: Any, **kwargs: Any) -> NoReturn:
     )
 
 
-def set_session(session: Any) -> NoReturn:
-    """Refused: torch has no sessions.
+def set_session(session: Any) -> None:
+    """Take a session that holds TensorFlow's settings, and do nothing with it, with a warning that says what to use.
 
-    Raises:
-        RuntimeError: always; it says what to do instead.
+    Args:
+        session: Whatever the program made.
     """
-    raise RuntimeError(
-        "set_session() has no meaning here: torch runs code as it comes, without sessions. Memory on the GPU grows as needed by itself; "
-        "choose devices with model.to(device) or CUDA_VISIBLE_DEVICES, and the number of threads with torch.set_num_threads(n)."
+    warnings.warn(
+        "set_session() changes nothing: torch runs code as it comes, without sessions. Memory on the GPU grows as needed by itself; "
+        "choose devices with model.to(device) or CUDA_VISIBLE_DEVICES, and the number of threads with torch.set_num_threads(n).",
+        stacklevel=2,
     )

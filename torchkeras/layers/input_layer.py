@@ -68,6 +68,15 @@ class InputLayer(Layer):
         watch_modules([made])
 
     @property
+    def input(self) -> Any:
+        """The symbolic tensor itself, as Keras has it."""
+        return self.output
+
+    def get_input_at(self, node_index: int) -> Any:
+        """The symbolic tensor itself, as Keras has it."""
+        return self.get_output_at(node_index)
+
+    @property
     def dtype(self) -> str:
         return str(self.input_dtype).removeprefix("torch.")
 

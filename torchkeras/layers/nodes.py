@@ -60,6 +60,46 @@ class Node:
         """The outputs, under Keras' name."""
         return self.outputs
 
+    @property
+    def outbound_layer(self) -> nn.Module:
+        """The layer that was called, under Keras' name."""
+        return self.layer
+
+    @property
+    def node_indices(self) -> list[int]:
+        """For each input, which call of its layer made it."""
+        return [source.keras_history[1] for source in self.inputs if source.keras_history]
+
+    @property
+    def tensor_indices(self) -> list[int]:
+        """For each input, which output of that call it is."""
+        return [source.keras_history[2] for source in self.inputs if source.keras_history]
+
+    @property
+    def input_masks(self) -> list[KerasTensor | None]:
+        """The masks of the inputs."""
+        return [source.keras_mask for source in self.inputs]
+
+    @property
+    def output_masks(self) -> list[KerasTensor | None]:
+        """The masks of the outputs."""
+        return [output.keras_mask for output in self.outputs]
+
+    @property
+    def input_shapes(self) -> list[tuple[int | None, ...]]:
+        """The shapes of the inputs."""
+        return [tuple(source.shape) for source in self.inputs]
+
+    @property
+    def output_shapes(self) -> list[tuple[int | None, ...]]:
+        """The shapes of the outputs."""
+        return [tuple(output.shape) for output in self.outputs]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the layer was given by name, the inputs and masks left out."""
+        return {name: value for name, value in self.kwargs.items() if name != "mask" and not symbolic_leaves(value)}
+
     def exchange(self, old: KerasTensor, new: KerasTensor) -> None:
         """Put another symbolic tensor in the place of one."""
         self.args, self.kwargs, self.structure = map_leaves((self.args, self.kwargs, self.structure), lambda leaf: new if leaf is old else leaf)

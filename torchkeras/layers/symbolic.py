@@ -8,6 +8,7 @@ exactly where the dimension is unknown. No kernel runs, no memory is taken.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
@@ -193,7 +194,7 @@ class KerasTensor(torch.Tensor):
 
     @property
     def _uses_learning_phase(self) -> bool:
-        return False
+        return depends_on_phase(self)
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -360,6 +361,27 @@ def shape_of(structure: Any) -> Any:
 def shapes_text(structure: Any) -> str:
     """The shapes of the symbolic tensors in a structure, for messages."""
     return ", ".join(str(tuple(leaf.shape)) for leaf in symbolic_leaves(structure))
+
+
+def depends_on_phase(tensor: KerasTensor) -> bool:
+    """Whether a layer on the way to a symbolic tensor does something else in training than otherwise."""
+    waiting, seen = [tensor], set()
+    while waiting:
+        history = waiting.pop().keras_history
+        if history is None or id(history[0]) in seen:
+            continue
+        layer, node, _ = history
+        seen.add(id(layer))
+        rates = [
+            getattr(layer, name)
+            for name in ("rate", "stddev", "dropout", "recurrent_dropout", "p")
+            if isinstance(getattr(layer, name, None), (int, float))
+        ]
+        takes = "training" in inspect.signature(type(layer).forward).parameters or layer.__class__.__module__.startswith("torch.nn.modules.batchnorm")
+        if (takes and not rates) or any(rates):
+            return True
+        waiting.extend(layer.__dict__["_inbound_nodes"][node].inputs)
+    return False
 
 
 def run_trial(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], number: int) -> Any:

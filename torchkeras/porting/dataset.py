@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 import random
@@ -96,6 +97,59 @@ class Dataset:
     def skip(self, count: int) -> Dataset:
         """All but the first `count` elements."""
         return Dataset(lambda: itertools.islice(self._make(), count, None), None if self._length is None else max(0, self._length - count))
+
+    def filter(self, predicate: Callable[..., Any]) -> Dataset:
+        """The elements that a function says yes to."""
+        return Dataset(lambda: (one for one in self._make() if bool(predicate(*one) if isinstance(one, tuple) else predicate(one))), None)
+
+    def unbatch(self) -> Dataset:
+        """The elements of the batches, one by one."""
+        return Dataset(lambda: (_map(operator.itemgetter(number), batch) for batch in self._make() for number in range(len(_leaves(batch)[0]))), None)
+
+    def window(self, size: int, shift: int | None = None, stride: int = 1, drop_remainder: bool = False) -> Dataset:
+        """Data sets of `size` elements each, which begin `shift` elements apart and take every `stride`-th."""
+        step = size if shift is None else shift
+
+        def windows() -> Iterator[Any]:
+            elements = list(self._make())
+            for start in range(0, len(elements), step):
+                part = elements[start : start + (size - 1) * stride + 1 : stride]
+                if len(part) == size or not drop_remainder:
+                    yield Dataset(functools.partial(iter, part), len(part))
+
+        return Dataset(windows, None)
+
+    def flat_map(self, map_func: Callable[..., Any]) -> Dataset:
+        """The elements of the data sets that a function makes of the elements, one after the other."""
+        return Dataset(
+            lambda: (inner for one in self._make() for inner in (map_func(*one) if isinstance(one, tuple) else map_func(one))),
+            None,
+        )
+
+    def concatenate(self, dataset: Dataset) -> Dataset:
+        """These elements, then those of another data set."""
+        length = None if self._length is None or dataset._length is None else self._length + dataset._length
+        return Dataset(lambda: itertools.chain(self._make(), dataset._make()), length)
+
+    def enumerate(self, start: int = 0) -> Dataset:
+        """Pairs of a number and the element."""
+        return Dataset(lambda: enumerate(self._make(), start), self._length)
+
+    @staticmethod
+    def zip(datasets: tuple[Any, ...]) -> Dataset:
+        """Tuples of one element of each data set."""
+        lengths = [one._length for one in datasets]
+        return Dataset(lambda: zip(*datasets, strict=False), None if None in lengths else min(lengths))
+
+    @staticmethod
+    def range(*bounds: int) -> Dataset:
+        """Whole numbers, as Python's range gives them."""
+        numbers = np.arange(*bounds, dtype="int64")
+        return Dataset(lambda: iter(numbers), len(numbers))
+
+    def cardinality(self) -> int:
+        """Number of elements; -2: it cannot be told."""
+        return -2 if self._length is None else self._length
 
     def prefetch(self, buffer_size: Any = None) -> Dataset:
         """The same elements: fit() places batches ahead by itself."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 from torchkeras import absent, generations, registry
 from torchkeras.porting import tensorflow_names
 from torchkeras.porting.modules import MOVED, VIRTUAL
+from torchkeras.porting.tensors import follow_tensorflow, follow_torch
 
 PREFIXES: Final = ("tensorflow.python.keras", "tensorflow.keras", "keras")
 OWN: Final = "torchkeras"
@@ -142,7 +143,7 @@ def tensorflow_module(name: str) -> types.ModuleType:
     def get(attribute: str) -> Any:
         if attribute in names:
             return names[attribute]
-        if attribute == "__version__":
+        if attribute in ("__version__", "VERSION"):
             return TENSORFLOW_VERSION
         if attribute.startswith("__"):
             raise AttributeError(attribute)
@@ -173,12 +174,14 @@ def install_as_keras(version: str | None = None) -> None:
         generations.set_keras_version(version)
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
+    follow_tensorflow()
 
 
 def uninstall_as_keras() -> None:
     """Undo `install_as_keras`: later imports of `keras` and `tensorflow` find the genuine ones."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
+    follow_torch()
     for name in [name for name in sys.modules if name.partition(".")[0] in ("keras", "tensorflow")]:
         if _ours(sys.modules[name]):
             del sys.modules[name]

@@ -35,6 +35,8 @@ VIRTUAL: Final[dict[str, dict[str, str]]] = {
 
 # path below `keras` -> path below `torchkeras`, where the two differ
 MOVED: Final[dict[str, str]] = {
+    "backend.common": "backend",
+    "backend.tensorflow_backend": "backend",
     "engine.base_layer_v1": "engine.base_layer",
     "engine.functional": "engine.network",
     "initializers.initializers_v2": "initializers",

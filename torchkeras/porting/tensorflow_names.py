@@ -9,15 +9,16 @@ import numpy as np
 import torch
 
 from torchkeras import backend as K
-from torchkeras import registry
+from torchkeras import initializers, registry
+from torchkeras.porting import tensorflow_arrays as arrays
+from torchkeras.porting import tensorflow_settings as settings
 from torchkeras.porting.dataset import Dataset
 from torchkeras.porting.tape import GradientTape
+from torchkeras.porting.tensorflow_types import dtype_name
 
 # TensorFlow's name -> what torch has, for those that are not here
 TORCH: Final[dict[str, str]] = {
-    "Session": "nothing: torch runs at once. Use K.get_value, K.function or plain tensors",
     "placeholder": "keras.layers.Input, or a plain argument of a function",
-    "function": "torch.compile",
     "image": "torchvision.transforms",
     "linalg": "torch.linalg",
     "signal": "torch.fft",
@@ -25,7 +26,6 @@ TORCH: Final[dict[str, str]] = {
     "distribute": "torchrun with torch.distributed",
     "io": "the builtin open, or torch.utils.data",
     "summary": "torch.utils.tensorboard.SummaryWriter",
-    "gather": "torch.index_select",
     "scatter_nd": "torch.Tensor.scatter",
     "py_function": "a plain Python call",
     "einsum": "torch.einsum",
@@ -54,11 +54,6 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
 def cast(x: Any, dtype: Any, name: str | None = None) -> Any:
     """A tensor as another type."""
     return K.cast(x, dtype_name(dtype))
-
-
-def dtype_name(dtype: Any) -> str:
-    """Name of a torch, NumPy or named type."""
-    return str(dtype).removeprefix("torch.") if isinstance(dtype, (str, torch.dtype)) else np.dtype(dtype).name
 
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Any:
@@ -146,6 +141,21 @@ _MATH: Final[dict[str, Any]] = {
     "divide": lambda x, y, name=None: x / y,
     "argmax": argmax,
     "softplus": _plain(K.softplus),
+    "sigmoid": _plain(K.sigmoid),
+    "reduce_all": arrays.reduce_all,
+    "reduce_any": arrays.reduce_any,
+    "top_k": arrays.top_k,
+    "logical_and": lambda x, y, name=None: torch.logical_and(x, y),
+    "logical_or": lambda x, y, name=None: torch.logical_or(x, y),
+    "logical_not": lambda x, name=None: torch.logical_not(x),
+    "l2_normalize": _plain(K.l2_normalize),
+    "cumsum": _plain(K.cumsum),
+    "floor": lambda x, name=None: torch.floor(x),
+    "ceil": lambda x, name=None: torch.ceil(x),
+    "negative": lambda x, name=None: -x,
+    "log1p": lambda x, name=None: torch.log1p(x),
+    "rsqrt": lambda x, name=None: torch.rsqrt(x),
+    "is_nan": lambda x, name=None: torch.isnan(x),
 }
 _TYPES: Final[dict[str, Any]] = {
     **{name: getattr(torch, name) for name in ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool")},
@@ -166,6 +176,24 @@ MODULES: Final[dict[str, dict[str, Any]]] = {
         "convert_to_tensor": convert_to_tensor,
         "matmul": matmul,
         "one_hot": one_hot,
+        **{name: getattr(arrays, name) for name in ("gather", "split", "unstack", "norm", "identity", "fill", "eye", "linspace", "stop_gradient")},
+        "print": arrays.print_tensors,
+        "range": arrays.range_,
+        "newaxis": None,
+        "function": settings.function,
+        "executing_eagerly": settings.executing_eagerly,
+        "ConfigProto": settings.Settings,
+        "GPUOptions": settings.Settings,
+        "Session": settings.Session,
+        "InteractiveSession": settings.Session,
+        "enable_eager_execution": settings.enable_eager_execution,
+        "set_random_seed": set_seed,
+        "random_normal_initializer": initializers.RandomNormal,
+        "random_uniform_initializer": initializers.RandomUniform,
+        "zeros_initializer": initializers.Zeros,
+        "ones_initializer": initializers.Ones,
+        "constant_initializer": initializers.Constant,
+        "initializers": initializers,
         "Tensor": torch.Tensor,
         "Variable": variable,
         "GradientTape": GradientTape,
@@ -175,10 +203,39 @@ MODULES: Final[dict[str, dict[str, Any]]] = {
         "softmax": softmax,
         **{name: _plain(getattr(K, name)) for name in ("relu", "sigmoid", "tanh", "elu", "softplus", "softsign", "l2_normalize")},
     },
-    "random": {"set_seed": set_seed, "normal": random_normal, "uniform": random_uniform},
-    "data": {"Dataset": Dataset},
+    "random": {"set_seed": set_seed, "normal": random_normal, "uniform": random_uniform, "shuffle": arrays.shuffle},
+    "data": {"Dataset": Dataset, "AUTOTUNE": -1},
+    "data.experimental": {"AUTOTUNE": -1},
+    "config": {"list_physical_devices": settings.list_physical_devices, "set_memory_growth": settings.set_memory_growth},
+    "config.experimental": {"list_physical_devices": settings.list_physical_devices, "set_memory_growth": settings.set_memory_growth},
+    "test": {"is_gpu_available": settings.is_gpu_available},
+    "linalg": {"matmul": matmul, "norm": arrays.norm},
+    "compat": {},
+    "compat.v1": {
+        "ConfigProto": settings.Settings,
+        "GPUOptions": settings.Settings,
+        "Session": settings.Session,
+        "InteractiveSession": settings.Session,
+        "set_random_seed": set_seed,
+        "enable_eager_execution": settings.enable_eager_execution,
+    },
+    "compat.v1.keras": {},
+    "compat.v1.keras.backend": {"set_session": K.set_session},
     "python": {},
 }
+
+
+def knows(path: str) -> bool:
+    """Whether a name below `tensorflow`, such as "random.set_seed", is here; what is taken from an object counts as here."""
+    module = ""
+    for part in path.split("."):
+        inner = f"{module}.{part}".lstrip(".")
+        if part in MODULES[module]:
+            return True
+        if inner not in MODULES:
+            return False
+        module = inner
+    return True
 
 
 def advice(path: str) -> str:

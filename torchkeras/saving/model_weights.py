@@ -17,6 +17,7 @@ from torchkeras.layers.naming import name_of
 from torchkeras.saving.errors import ContentError
 from torchkeras.saving.foreign_weights import is_keras1, to_keras2
 from torchkeras.saving.hdf5 import SafeGroup
+from torchkeras.saving.releases import form_of
 from torchkeras.saving.weight_groups import Origin, origin, read_weight_groups, write_weight_groups
 from torchkeras.utils.atomic import PathLike, atomic_hdf5
 
@@ -72,7 +73,7 @@ def model_slots(model: Network) -> list[tuple[str, list[Slot]]]:
 def write_model_weights(group: h5py.Group, model: Network) -> None:
     """Write the weights of a model into an open group or file."""
     layers = [(name, [(slot.name, slot.value()) for slot in slots]) for name, slots in model_slots(model)]
-    write_weight_groups(group, layers, generations.keras_version())
+    write_weight_groups(group, layers, form_of(generations.keras_version()))
 
 
 def save_weights(model: Network, path: PathLike) -> None:

@@ -15,6 +15,7 @@ from torchkeras.metrics import Metric
 from torchkeras.metrics.processes import several
 from torchkeras.training import checks
 from torchkeras.training.batches import Batch, on_device
+from torchkeras.training.closures import with_values
 from torchkeras.training.compiled import Compiled, as_list
 from torchkeras.training.direct import direct_call
 from torchkeras.training.engines import Engines
@@ -119,7 +120,8 @@ class Compiling(Placed):
         chosen = optimizers.get(optimizer)
         names = self.output_names if self._record_ is not None else None
         arguments = {"loss": loss, "metrics": metrics, "loss_weights": loss_weights, "weighted_metrics": weighted_metrics}
-        compiled = Compiled(**arguments, names=names) if names else None  # type: ignore[arg-type]
+        known = {word: with_values(self, given) for word, given in arguments.items()} if names else arguments
+        compiled = Compiled(**known, names=names) if names else None  # type: ignore[arg-type]
         if names is None and not isinstance(loss, (list, tuple, Mapping)):
             Compiled(**arguments, names=["output_1"])  # raises now for what is unknown
         if names is not None:
