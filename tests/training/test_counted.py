@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from tests.pretend import on_device, pretending
-from torchkeras.layers import GRU, LSTM, Dense, Embedding, Input, Masking
+from torchkeras.layers import GRU, LSTM, Dense, Embedding, Input, Masking, SimpleRNN
 from torchkeras.models import Model, Sequential
 from torchkeras.ops import recurrent
 from torchkeras.ops.recurrent import known_lengths, note_count, set_known_lengths
 from torchkeras.preprocessing.sequence import Ragged
 from torchkeras.training import batches as moving
 from torchkeras.training.arrays import Packing
-from torchkeras.training.counted import CountedBatches, counting, padding_of
+from torchkeras.training.counted import ANY, CountedBatches, counting, padding_of
 from torchkeras.training.ragged import RaggedBatches
 
 IDS = torch.tensor([[1, 2, 0, 0], [0, 0, 0, 3], [1, 1, 1, 1], [0, 2, 0, 2], [0, 0, 0, 0]])
@@ -88,6 +88,70 @@ def test_layers_hand_known_lengths_to_the_kernels_and_nothing_waits(first):
         assert y.device == device
         y.sum().backward()
     assert seen == [[4, 4, 3, 2, 0]]  # once for both layers
+
+
+class Own(Model):
+    """A model with a `call` of its own, which takes ids and values by name or in a list."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.read = Embedding(5, 2, mask_zero=True), LSTM(2)
+        self.inner = Sequential([Masking(-1.0), SimpleRNN(2)])
+
+    def call(self, inputs):
+        ids, values = (inputs["ids"], inputs["values"]) if isinstance(inputs, dict) else inputs
+        return self.read(self.embed(ids)) + self.inner(values)
+
+
+def test_any_input_of_a_model_of_ones_own_may_have_padding():
+    assert padding_of(Own()) == [(ANY, -1.0), (ANY, 0.0)]
+    ids, values = Input((None,)), Input((None, 3))
+    assert padding_of(Model([values, ids], Own()([ids, values]))) == [(0, -1.0), (0, 0.0), (1, -1.0), (1, 0.0)]
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+@pytest.mark.parametrize("functional", [False, True])
+def test_inputs_by_name_and_models_of_ones_own_are_counted(by_name, functional):
+    x = {"values": torch.where(IDS.unsqueeze(2) == 0, -1.0, 1.0).expand(-1, -1, 3), "ids": IDS}
+    model = Own()
+    if functional:
+        ids, values = Input((None,), name="ids"), Input((None, 3), name="values")
+        nested = Sequential([Embedding(5, 2, mask_zero=True, input_shape=(None,)), LSTM(2)])
+        outputs = [nested(ids), LSTM(2)(Masking(-1.0)(values))]
+        model = Model({"ids": ids, "values": values} if by_name else [ids, values], outputs)
+    given = x if by_name else [x["ids"], x["values"]]
+    rows = Ragged([row.numpy() for row in IDS])
+    packings = {"arrays": (CountedBatches, given), "rows": (RaggedBatches, {**x, "ids": rows} if by_name else [rows, x["values"]])}
+    for kind, data in packings.values():
+        ((inputs, _, _),) = kind(model, Packing(data, torch.arange(5.0), None), 5, False, META)
+        found = inputs if by_name else dict(zip(["ids", "values"], inputs, strict=True))
+        assert found["ids"]._step_counts[0.0] == COUNTS and found["values"]._step_counts[-1.0] == COUNTS
+    with mock.patch.object(type(model), "device", META):
+        found, _, _ = counting(model, lambda batch: batch)((given, None, None))
+        found = found if by_name else dict(zip(["ids", "values"], found, strict=True))
+        assert found["ids"]._step_counts[0.0] == COUNTS and found["values"]._step_counts[-1.0] == COUNTS
+
+
+def test_layers_of_a_model_of_ones_own_know_the_lengths():
+    model = Own()
+    ids, values = torch.ones(2, 4, dtype=torch.int64), torch.ones(2, 4, 3)
+    model([ids, values])
+    seen = []
+    order = recurrent.runs.remembered_order
+
+    def watched(mask, lengths=None, *args, **kwargs):
+        seen.append(lengths)
+        return order(mask, lengths, *args, **kwargs)
+
+    with mock.patch.object(recurrent.runs, "remembered_order", watched), pretending() as device:
+        there = on_device(model, device).train()
+        x = [torch.ones(2, 4, dtype=torch.int64), torch.ones(2, 4, 3)]
+        for part in x:
+            note_count(part, 0.0, [3, 1])
+            note_count(part, -1.0, [2, 4])
+        y = there([moving.moved(part, device) for part in x])
+        y.sum().backward()
+    assert seen[0] == [3, 1]
 
 
 def test_masks_move_with_their_lengths():

@@ -150,7 +150,7 @@ def _at_hand(
         if kind is DiskBatches:
             raise ValueError(f"{door.who} takes rows of unequal length together with arrays in memory, but not with data on disk. Read those first.")
         batches: InMemory = RaggedBatches(model, packing, size, shuffle, model.device)
-    elif kind is ArrayBatches and (model._record_ is None or padding_of(model)) and not isinstance(packing.structures[0], Mapping):
+    elif kind is ArrayBatches and (model._record_ is None or padding_of(model)):
         batches = CountedBatches(model, packing, size, shuffle, model.device)
     else:
         batches = kind(packing, size, shuffle, model.device)

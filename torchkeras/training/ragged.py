@@ -135,7 +135,7 @@ class RaggedBatches(InMemory):
             else:
                 parts.append(leaf.index_select(0, on_device(chosen, leaf.device)))
         batch = self.packing(parts)
-        if self.device.type != "cpu" and not isinstance(batch[0], Mapping):
+        if self.device.type != "cpu":
             note_steps(self.model, batch[0], padding_of(self.model))
         return batch
 
