@@ -16,7 +16,7 @@ from torchkeras.models import Model, load_model
 from torchkeras.saving.errors import UnsafeConfigError
 
 # Classes that torch.nn has nothing for, and what the error says of cases of the others.
-WITHOUT = {"LocallyConnected1D", "LocallyConnected2D", "ConvLSTM2D", "Attention", "AdditiveAttention"}
+WITHOUT = {"LocallyConnected1D", "LocallyConnected2D", "ConvLSTM2D"}
 REFUSALS = (
     "torch.nn has no layer of this arithmetic",
     "it has recurrent_dropout=",

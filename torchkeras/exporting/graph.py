@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from torchkeras.exporting import merges, norms, plain, recurrent, space  # noqa: F401  they fill the table
+from torchkeras.exporting import attention, merges, norms, plain, recurrent, space  # noqa: F401  they fill the table
 from torchkeras.exporting.operations import operation, raw_call
 from torchkeras.exporting.table import EMITTERS, Call
 from torchkeras.exporting.texts import module_text
@@ -18,8 +18,11 @@ from torchkeras.graph.record import Record, Step, fill, flat_values
 from torchkeras.graph.record import Value as Place
 from torchkeras.layers.base import Layer
 from torchkeras.layers.lambda_layer import Lambda
+from torchkeras.layers.multi_head_attention import MultiHeadAttention
 from torchkeras.layers.torch_ops import TorchOp
 from torchkeras.layers.wrappers import TimeDistributed
+
+ATTENTION_INPUTS = ("query", "value", "key")
 
 
 def write_graph(writer: Writer, network: Network, inputs: list[Value]) -> list[Value]:
@@ -113,11 +116,19 @@ def _release(writer: Writer, done: list[Value]) -> None:
 def _layer(writer: Writer, layer: Layer, key: str, args: Any, kwargs: Mapping[str, Any], done: list[Value]) -> Any:
     if isinstance(layer, TorchOp):
         return operation(Call(writer, layer, key, args[0]))
+    if kwargs.get("training") is False and not writer.in_inference:
+        writer.in_inference = True
+        try:
+            return _layer(writer, layer, key, args, kwargs, done)
+        finally:
+            writer.in_inference = False
     for name, value in kwargs.items():
-        if value is not None and name not in ("initial_state", "inputs"):
+        if value is not None and value is not False and name not in ("initial_state", "inputs", *ATTENTION_INPUTS):
             refuse(layer, f"it was called with {name}={value!r:.60}, which a plain module does not take.")
     inputs: Any = args[0] if args else kwargs.get("inputs")
-    if any(value is not None for value in args[1:]):
+    if isinstance(layer, MultiHeadAttention):
+        inputs = [value for value in (*args, *(kwargs.get(name) for name in ATTENTION_INPUTS)) if value is not None]
+    elif any(value is not None and value is not False for value in args[1:]):
         refuse(layer, "it was called with more than its inputs.")
     if isinstance(layer, Network):
         return _nested(writer, layer, key, inputs, done)

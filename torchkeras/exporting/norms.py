@@ -63,7 +63,7 @@ def batch_normalization(call: Call) -> Made:
                 frozen.append(name)
     state["num_batches_tracked"] = layer._buffers.get("num_batches_tracked", torch.tensor(0))
     part = call.part(f"nn.BatchNorm{max(x.rank - 2, 1)}d({size}, {options})", state, frozen=frozen)
-    if not layer.trainable and layer._frozen_is_inference:  # in training mode, too
+    if call.writer.in_inference or (not layer.trainable and layer._frozen_is_inference):  # in training mode, too
         statistics = f"{part}.running_mean, {part}.running_var, {part}.weight, {part}.bias"
         template = f"F.batch_norm({{0}}, {statistics}, eps={layer.epsilon!r})"
     else:

@@ -88,7 +88,7 @@ def prelu(call: Call) -> Made:
 def dropout(call: Call) -> Made:
     """`nn.Dropout`; with a `noise_shape`, of ones of that shape."""
     layer, x = call.layer, call.x
-    if not 0 < layer.rate < 1:
+    if not 0 < layer.rate < 1 or call.writer.in_inference:
         return call.elementwise("{0}")
     part = call.part(f"nn.Dropout({layer.rate!r})")
     if layer.noise_shape is None:
@@ -102,7 +102,7 @@ def dropout(call: Call) -> Made:
 def spatial_dropout(call: Call) -> Made:
     """`nn.Dropout1d`, `2d`, `3d`, which want the channels as axis 1."""
     layer, x = call.layer, call.x
-    if not 0 < layer.rate < 1:
+    if not 0 < layer.rate < 1 or call.writer.in_inference:
         return call.elementwise("{0}")
     part = call.part(f"nn.Dropout{layer.spatial_axes}d({layer.rate!r})")
     if layer.data_format == "channels_first":
@@ -115,7 +115,7 @@ def alpha_dropout(call: Call) -> Made:
     """`nn.AlphaDropout`."""
     if call.layer.noise_shape is not None:
         call.refuse("it has a noise_shape, which nn.AlphaDropout has not.")
-    if not 0 < call.layer.rate < 1:
+    if not 0 < call.layer.rate < 1 or call.writer.in_inference:
         return call.elementwise("{0}")
     return call.elementwise(f"{call.part(f'nn.AlphaDropout({call.layer.rate!r})')}({{0}})")
 
@@ -129,7 +129,7 @@ def gaussian(call: Call) -> Made:
     else:
         deviation = (layer.rate / (1 - layer.rate)) ** 0.5 if 0 < layer.rate < 1 else 0.0
         template = "{0} + {1} * {0} * torch.randn_like({0})"
-    if deviation == 0:
+    if deviation == 0 or call.writer.in_inference:
         return call.elementwise("{0}")
     # train() and eval() switch submodules alone: a dropout of everything tells which it is
     part = call.part("nn.Dropout(1.0)")

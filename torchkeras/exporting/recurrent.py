@@ -32,11 +32,11 @@ def _checked_mode(call: Call, layer: Any) -> str:
         call.refuse(f"{NOT_TORCH}: it has {words}, and nn.{CLASSES[cell.kind]} computes {wanted} only.")
     if layer.stateful:
         call.refuse("it is stateful. A plain module takes and gives states as values: use initial_state and return_state.")
-    if cell.recurrent_dropout > 0:
+    if cell.recurrent_dropout > 0 and not call.writer.in_inference:
         call.refuse(
             f"it has recurrent_dropout={cell.recurrent_dropout}, which torch's kernels have not. Set layer.cell.recurrent_dropout = 0.0 first."
         )
-    if cell.dropout > 0 and cell.masks_by_gate:
+    if cell.dropout > 0 and cell.masks_by_gate and not call.writer.in_inference:
         call.refuse(f"it drops inputs (dropout={cell.dropout}) for each gate by itself. Use implementation=2, or set layer.cell.dropout = 0.0 first.")
     return mode
 
@@ -65,7 +65,7 @@ def _run(call: Call, layer: Any, suffix: str, states: list[str]) -> tuple[str, s
     state, frozen = _state(cell)
     part = call.part(f"nn.{CLASSES[mode]}({_arguments(cell, mode, not layer.time_major)})", state, suffix=suffix, frozen=frozen)
     text = call.x.text
-    if 0 < cell.dropout < 1:
+    if 0 < cell.dropout < 1 and not call.writer.in_inference:
         drop = call.part(f"nn.Dropout({cell.dropout!r})", suffix=f"{suffix}_dropout".strip("_"))
         name = call.named("input", text)
         text = f"{name} * {drop}(torch.ones_like({name}[{':, ' if time_axis else ''}:1]))"

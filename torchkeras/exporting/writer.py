@@ -110,6 +110,7 @@ class Writer:
         self.parts: dict[str, Part] = {}
         self.lines: list[str] = []
         self.scope: tuple[str, ...] = ()
+        self.in_inference = False  # within a call with training=False
         self.inputs: set[str] = set()  # arguments that keep their names, where there are several
         self._made: dict[tuple[int, str], str] = {}
         self._kept_alive: list[Any] = []
