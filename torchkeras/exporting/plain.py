@@ -70,15 +70,16 @@ def relu(call: Call) -> Made:
 def prelu(call: Call) -> Made:
     """`nn.PReLU` where there is one slope a channel, else its formula."""
     layer, x = call.layer, call.x
-    axis = layer._channel_axis
-    if axis is None:
+    shared = {axis % x.rank for axis in layer.shared_axes or ()}
+    own = [axis for axis in range(1, x.rank) if axis not in shared]
+    if len(own) != 1:
         weight = call.parameter(layer.weight, "weight")
         name = call.named("input", x.text)
         return Made(f"torch.where({name} > 0, {name}, {weight} * {name})")
     weight = layer.weight
     flat = torch.nn.Parameter(weight.detach().reshape(-1), weight.requires_grad)
     part = call.part(f"nn.PReLU({flat.numel()})", {"weight": flat})
-    place = x.axis(axis)
+    place = x.axis(own[0])
     if place == 1:
         return Made(f"{part}({x.name})", x.moved)
     return Made(f"{part}({x.name}.movedim({place}, 1)).movedim(1, {place})", x.moved)
