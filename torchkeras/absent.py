@@ -70,13 +70,8 @@ NAMES: Final[dict[str, dict[str, str]]] = {
     },
     "layers": {"DenseFeatures": _COLUMNS, **_STEPS},
     "layers.recurrent": _STEPS,
-    "layers.experimental": {
-        "EinsumDense": "use Dense, or torch.einsum on a weight of a layer of your own",
-        "RandomFourierFeatures": "write it as a Layer with fixed weights: cos(x @ kernel + bias)",
-    },
     "layers.experimental.preprocessing": {
         **dict.fromkeys(("CategoryCrossing", "Hashing", "StringLookup", "TextVectorization"), _STRINGS),
-        "Discretization": "use numpy.digitize before fit(), or torch.bucketize in a Lambda",
         "IntegerLookup": "map the integers by a dict or numpy.searchsorted before fit()",
         "PreprocessingLayer": "write a Layer, and call its adapt() yourself",
         **dict.fromkeys(

@@ -299,12 +299,38 @@ class CategoryEncoding(Layer):
         self.weights[0].assign(values)
 
 
+@layer_registry.add()
+class Discretization(Layer):
+    """The number of the range that each value falls into.
+
+    Args:
+        bins: Boundaries, ascending: `[0.0, 1.0]` makes the ranges below 0, from 0 up to but without 1, and from 1 on.
+
+    Shape: any -> the same, of int32.
+
+    Raises:
+        ValueError: boundaries that do not ascend.
+
+    Source: tf.keras 2.4.0 `Discretization`.
+    """
+
+    def __init__(self, bins: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bins = [float(boundary) for boundary in bins]
+        if self.bins != sorted(self.bins):
+            raise ValueError(f"Discretization '{self.name}' needs bins in ascending order, but got {self.bins}.")
+        self.register_buffer("_boundaries", torch.tensor(self.bins), persistent=False)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return torch.bucketize(inputs, self._boundaries, out_int32=True, right=True)
+
+
 def _samples(data: Any) -> Iterable[Any]:
     """The samples of an array, a tensor or a list of either."""
     return data.detach().cpu().numpy() if isinstance(data, Tensor) else data
 
 
-__all__ = ["CategoryEncoding", "CenterCrop", "Normalization", "Rescaling", "Resizing"]
+__all__ = ["CategoryEncoding", "CenterCrop", "Discretization", "Normalization", "Rescaling", "Resizing"]
 
 
 def __getattr__(name: str) -> Any:
