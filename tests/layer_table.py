@@ -17,6 +17,7 @@ from typing import Any
 import torchkeras.layers
 from tests.golden_cases import golden
 from tests.layers.golden_layer import check_golden_layer
+from torchkeras.absent import Absent
 from torchkeras.generations import using_keras_version
 from torchkeras.layers.base import _BASE_ARGUMENTS
 from torchkeras.layers.legacy_table import TABLE
@@ -30,19 +31,10 @@ BASE = {*_BASE_ARGUMENTS, "name", "dtype", "trainable", "dynamic", "batch_shape"
 # Names of the stable releases that are not here, and why.
 LEFT_OUT = {
     "DenseFeatures": "takes feature columns, objects of TensorFlow that have no meaning without it",
-    "AtrousConv1D": "a name of Keras 1 that Keras 2 kept",
-    "AtrousConv2D": "a name of Keras 1 that Keras 2 kept",
-    "AtrousConvolution1D": "a name of Keras 1 that Keras 2 kept",
-    "AtrousConvolution2D": "a name of Keras 1 that Keras 2 kept",
-    "ConvRecurrent2D": "a base class of Keras 1 that Keras 2 kept",
-    "Deconv2D": "a name of Keras 1 that Keras 2 kept",
-    "Deconv3D": "a name of Keras 1 that Keras 2 kept",
-    "Deconvolution2D": "a name of Keras 1 that Keras 2 kept",
-    "Deconvolution3D": "a name of Keras 1 that Keras 2 kept",
-    "Highway": "a layer of Keras 1 that Keras 2 kept",
-    "MaxoutDense": "a layer of Keras 1 that Keras 2 kept",
-    "Recurrent": "a base class of Keras 1 that Keras 2 kept",
 }
+
+# Bases of Keras 1 for layers of one's own: their arguments are those of the layers that derive from them.
+BASES = {"ConvRecurrent2D", "Recurrent"}
 
 
 def find(name: str) -> Any:
@@ -50,7 +42,7 @@ def find(name: str) -> Any:
     found: Any = torchkeras.layers
     for part in name.split("."):
         found = getattr(found, part, None)
-    return None if inspect.ismodule(found) else found
+    return None if inspect.ismodule(found) or isinstance(found, Absent) else found
 
 
 def arguments(signature: str) -> list[str]:
@@ -90,7 +82,7 @@ def cell(name: str, release: str) -> str:
         return "no"
     if release == "1.2.2":  # its spellings are translated by a table of their own
         return "yes"
-    missing = [argument for argument in arguments(API[release][name]) if argument not in taken(thing)]
+    missing = [argument for argument in arguments(API[release][name]) if argument not in taken(thing) and name not in BASES]
     return f"without {', '.join(f'`{argument}`' for argument in missing)}" if missing else "yes"
 
 
