@@ -387,3 +387,16 @@ def test_nested_and_shared_layers_pass_through(tmp_path):
     a, b = torch.rand(2, 3), torch.rand(2, 3)
     assert all(torch.equal(model([a, b])[key], again([a, b])[key]) for key in ("sum", "dot"))
     assert "inner.dense.weight" in torch.load(tmp_path / "m.pt", weights_only=True)
+
+
+def test_a_model_that_is_not_built_takes_its_shapes_from_a_state_dict(tmp_path):
+    source = Sequential([Dense(3, input_shape=(4,)), layers.BatchNormalization(), Dense(2)])
+    source.save_weights(tmp_path / "w.pt")
+    model = Sequential([Dense(3), layers.BatchNormalization(), Dense(2)])
+    model.load_weights(tmp_path / "w.pt")
+    x = torch.rand(2, 4)
+    assert torch.equal(model(x), source(x))
+    other = Sequential([Dense(3), layers.BatchNormalization(), Dense(5)])
+    with pytest.raises(ContentError, match=r"does not fit into model .*size mismatch for dense\w*\.weight"):
+        other.load_weights(tmp_path / "w.pt")
+    assert not any(layer.built for layer in other.layers)

@@ -8,6 +8,7 @@ has them, but for the optimizer's state, as texts in its metadata.
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import json
 import os
@@ -244,7 +245,7 @@ def _check_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:
 
 
 def load_state_weights(model: Any, path: PathLike, by_name: bool = False, skip_mismatch: bool = False) -> None:
-    """Put the weights of a file into a built model: all, or none where something does not fit.
+    """Put the weights of a file into a model, built or not: all, or none where something does not fit.
 
     Args:
         model: The model.
@@ -272,19 +273,26 @@ def put_state(model: Any, contents: Contents, by_name: bool = False, skip_mismat
             raise ContentError(f"{contents.name}: {complaint}")
         warnings.warn(f"Skipping a weight that does not fit: {complaint}", stacklevel=4)
         state[name] = mine[name].clone()
+    if not model.built:  # a copy finds out whether it fits: layers that were built cannot be unbuilt
+        _load(copy.deepcopy(model), dict(state), contents.name, by_name)
     before = {name: value.detach().clone() for name, value in mine.items()}
     try:
-        missing, unexpected = model.load_state_dict(state, strict=False)
-        missing = [name for name in missing if name not in ("", "torchkeras")]
-        if (missing and not by_name) or unexpected:
-            raise ContentError(_mismatch(contents.name, model, missing, unexpected))
-    except (RuntimeError, ContentError, ValueError) as error:
+        _load(model, state, contents.name, by_name)
+    except ContentError:
         with contextlib.suppress(RuntimeError):
             model.load_state_dict(before, strict=False)
-        if isinstance(error, ContentError):
-            raise
+        raise
+
+
+def _load(model: Any, state: dict[str, Tensor], who: str, by_name: bool) -> None:
+    """Load a state dict, and complain in our own words."""
+    try:
+        missing, unexpected = model.load_state_dict(state, strict=False)
+    except (RuntimeError, ValueError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise ContentError(f"{contents.name} does not fit into model '{model.name}': {' '.join(lines[1:4] or lines[:1])}") from None
+        raise ContentError(f"{who} does not fit into model '{model.name}': {' '.join(lines[1:4] or lines[:1])}") from None
+    if (missing and not by_name) or unexpected:
+        raise ContentError(_mismatch(who, model, missing, unexpected))
 
 
 def _mismatch(who: str, model: Any, missing: list[str], unexpected: list[str]) -> str:

@@ -30,10 +30,10 @@ def load_weights(model: Network, path: Any, *, by_name: bool = False, skip_misma
         ValueError: the model is not built, or a layer does not fit (which one, which shapes).
         FileError: the file is missing, damaged, unsafe or of another kind.
     """
-    check_built(model, "loading")
     if not is_open_file(path) and kind_of_state_file(check_file(path)) is not None:
-        load_state_weights(model, path, by_name, skip_mismatch)
+        load_state_weights(model, path, by_name, skip_mismatch)  # the shapes of its tensors build a model that is not built
         return
+    check_built(model, "loading")
     for slot, value in _values(model, path, by_name, skip_mismatch):
         slot.assign(value)
 
