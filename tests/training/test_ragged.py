@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from torchkeras import generations
 from torchkeras.layers import GRU, LSTM, Bidirectional, Concatenate, Conv1D, Dense, Embedding, Input, Masking, TimeDistributed
 from torchkeras.models import Model, Sequential
 from torchkeras.preprocessing.sequence import Ragged, pad_sequences
@@ -55,8 +56,6 @@ def padded_batches(batches, *columns):
 @pytest.mark.parametrize("keras", ["2.4.0", "2.2.4"])
 @pytest.mark.parametrize("mask_zero", [True, False])
 def test_fit_and_evaluate_give_what_the_padded_and_masked_run_gives(mask_zero, keras):
-    from torchkeras import generations
-
     with generations.using_keras_version(keras):
         rows, tags = ids(), [(row * 7 + 1) % 5 for row in ids()]
         mine, theirs = tagger(mask_zero), tagger(True)
@@ -208,6 +207,38 @@ def test_weights_of_samples_enter():
     same_weights(mine, theirs)
 
 
+@pytest.mark.parametrize("keras", ["2.4.0", "2.2.4"])
+@pytest.mark.parametrize("which", ["steps", "classes", "both", "rows and classes", "nested"])
+def test_weights_of_steps_and_classes_enter(which, keras):
+    """A class weight weighs each step by its class, which genuine Keras refuses for sequences: the same as weights of the steps."""
+    rows, tags = ids(), [(row * 7 + 1) % 5 for row in ids()]
+    generator = np.random.default_rng(2)
+    steps = [generator.uniform(size=length).astype("float32") for length in LENGTHS]
+    of_rows = np.linspace(0, 1, 10).astype("float32")
+    by_class = {0: 1.0, 1: 3.0, 2: 0.5, 3: 2.0, 4: 0.0}
+    classes = [np.array([by_class[int(tag)] for tag in row], "float32") for row in tags]
+    with generations.using_keras_version(keras):
+        product = keras == "2.4.0"
+        given, expected = {
+            "steps": ({"sample_weight": steps}, steps),
+            "nested": ({"sample_weight": Ragged(steps)}, steps),
+            "classes": ({"class_weight": by_class}, classes),
+            "both": ({"sample_weight": steps, "class_weight": by_class}, [a * b if product else a for a, b in zip(steps, classes, strict=True)]),
+            "rows and classes": (
+                {"sample_weight": of_rows, "class_weight": by_class},
+                [b * a if product else a + 0 * b for a, b in zip(of_rows, classes, strict=True)],
+            ),
+        }[which]
+        mine, theirs = tagger(True), tagger(True)
+        mine.compile("sgd", "sparse_categorical_crossentropy")
+        theirs.compile("sgd", "sparse_categorical_crossentropy", sample_weight_mode="temporal")
+        found = mine.fit(rows, tags, batch_size=4, shuffle=False, verbose=0, **given).history["loss"]
+        data = list(padded_batches([range(4), range(4, 8), range(8, 10)], rows, tags, expected))
+        losses = theirs.fit(iter(data), steps_per_epoch=3, verbose=0).history["loss"]
+    assert found == pytest.approx(losses, rel=1e-5)
+    same_weights(mine, theirs)
+
+
 @pytest.mark.parametrize(
     ("rows", "error", "match"),
     [
@@ -234,8 +265,10 @@ def test_data_that_do_not_fit_are_refused():
         model.fit(rows, tags[:-1], verbose=0)
     with pytest.raises(ValueError, match="class ids from 0 to 7, but the output has 5 classes"):
         model.fit(rows, [tags[0] * 0 + 7, *tags[1:]], verbose=0)
-    with pytest.raises(ValueError, match="no class_weight for targets of unequal length"):
+    with pytest.raises(ValueError, match=r"must contain all classes in the data.* has the classes \[2, 3, 4\] too"):
         model.fit(rows, tags, class_weight={0: 1.0, 1: 2.0}, verbose=0)
+    with pytest.raises(ValueError, match=r"row 1 of it has 2 steps and row 1 of y has 1"):
+        model.fit(rows, tags, sample_weight=[np.ones(3), np.ones(2), *tags[2:]], verbose=0)
     with pytest.raises(ValueError, match="y has rows of unequal length, but x has not"):
         model.fit(pad_sequences(rows), Ragged(tags), verbose=0)
     fixed = Sequential([Embedding(9, 4, input_length=6), LSTM(3), Dense(1)])

@@ -56,6 +56,10 @@ class Ragged:
         places = np.arange(ends[-1]) + np.repeat(self.starts - (ends - self.lengths), self.lengths)
         return self.steps.index_select(0, torch.from_numpy(places))
 
+    def like(self, values: Tensor) -> Ragged:
+        """Rows of the same lengths that hold other values, given as `values` gives them."""
+        return Ragged(list(values.split(self.lengths.tolist())), bucket=self.bucket)
+
     def dim(self) -> int:
         """Number of axes."""
         return self.steps.dim() + 1

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchkeras import config
 from torchkeras.layers.masks import set_mask
 from torchkeras.ops.recurrent import set_known_lengths
 from torchkeras.preprocessing.ragged import Ragged, is_nested
@@ -79,6 +80,51 @@ def _as_rows(value: Any, shape: Any, *, arrays: bool = False) -> Any:
 
 def _is_row(value: Any) -> bool:
     return isinstance(value, (list, tuple)) or (isinstance(value, (np.ndarray, Tensor)) and value.ndim > 0)
+
+
+def weight_rows(sample_weight: Any, targets: list[Any]) -> Any:
+    """Sample weights, of which rows with a weight for each step are `Ragged`.
+
+    Args:
+        sample_weight: As it was given.
+        targets: Of each output.
+
+    Raises:
+        ValueError: rows of other lengths than the target's.
+    """
+    if len(targets) == 1:
+        return _rows_like(sample_weight, targets[0])
+    if isinstance(sample_weight, (list, tuple)) and len(sample_weight) == len(targets):
+        return [_rows_like(part, target) for part, target in zip(sample_weight, targets, strict=True)]
+    return sample_weight
+
+
+def _rows_like(weight: Any, target: Any) -> Any:
+    """Weights of the steps of rows of unequal length; all else as it came."""
+    if not isinstance(target, Ragged):
+        return weight
+    if isinstance(weight, np.ndarray) and weight.dtype == object:
+        weight = list(weight)
+    listed = isinstance(weight, (list, tuple)) and len(weight) == len(target) and all(_is_row(row) for row in weight)
+    if not (isinstance(weight, Ragged) or is_nested(weight) or listed):
+        return weight
+    rows = weight if isinstance(weight, Ragged) else Ragged(weight)
+    if not np.array_equal(rows.lengths, target.lengths):
+        row = int(np.flatnonzero(rows.lengths != target.lengths)[0]) if len(rows) == len(target) else 0
+        raise ValueError(
+            f"sample_weight with one weight a step needs rows as long as those of y, but row {row} of it has {rows.lengths[row]} steps "
+            f"and row {row} of y has {target.lengths[row]}."
+        )
+    return target.like(rows.values.to(config.float_dtype()))
+
+
+def step_weights(weight: Any, target: Ragged) -> Tensor | None:
+    """(all steps,) the weight of each step of a target's rows, from one weight a row or one a step."""
+    if weight is None:
+        return None
+    if isinstance(weight, Ragged):
+        return weight.values
+    return weight.repeat_interleave(torch.from_numpy(target.lengths))
 
 
 def has_rows(*structures: Any) -> bool:

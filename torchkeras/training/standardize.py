@@ -12,7 +12,7 @@ from torchkeras.preprocessing.ragged import Ragged, is_nested
 from torchkeras.training import checks
 from torchkeras.training.class_weights import combine
 from torchkeras.training.disk import Rows, stays_on_disk
-from torchkeras.training.ragged import masked_rows
+from torchkeras.training.ragged import masked_rows, step_weights, weight_rows
 from torchkeras.training.tensors import column, flatten, map_leaves, several, to_tensor
 from torchkeras.utils.data_utils import unpack_x_y_sample_weight
 
@@ -164,14 +164,19 @@ class Door:
         if y is None:
             raise ValueError("sample_weight and class_weight need targets: y is missing.")
         names, targets = self.output_names(y), flatten(y)
-        given = checks.weights_per_output(sample_weight, names)
-        if self.class_weight is not None and any(isinstance(target, Ragged) for target in targets):
-            raise ValueError(f"{self.who} takes no class_weight for targets of unequal length. Give sample_weight, or pad them with pad_sequences.")
-        weights = [None if weight is None else to_tensor(weight, "sample_weight").to(config.float_dtype()) for weight in given]
+        given = checks.weights_per_output(weight_rows(sample_weight, targets), names)
+        weights: list[Any] = [
+            weight if weight is None or isinstance(weight, Ragged) else to_tensor(weight, "sample_weight").to(config.float_dtype())
+            for weight in given
+        ]
         checks.check_weights(weights, targets, names, self.model._sample_weight_modes)
         if self.class_weight is not None:
             at_hand = [target.read(0, len(target)) if isinstance(target, Rows) else target for target in targets]
-            weights = combine(at_hand, weights, self.class_weight, names, self._classes(len(names)), whole=self._seen == 0)
+            by_step = [target if isinstance(target, Ragged) else None for target in targets]
+            flat = [target.values if isinstance(target, Ragged) else target for target in at_hand]
+            of_steps: list[Any] = [weight if rows is None else step_weights(weight, rows) for weight, rows in zip(weights, by_step, strict=True)]
+            found = combine(flat, of_steps, self.class_weight, names, self._classes(len(names)), whole=self._seen == 0)
+            weights = [weight if rows is None or weight is None else rows.like(weight) for weight, rows in zip(found, by_step, strict=True)]
         if all(weight is None for weight in weights):
             return None
         return weights[0] if len(weights) == 1 else weights
