@@ -80,4 +80,6 @@ def same(first: Any, second: Any) -> bool:
         return isinstance(second, np.ndarray) and np.array_equal(first, second)
     if isinstance(first, dict):
         return isinstance(second, dict) and first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, list) or (isinstance(first, tuple) and any(isinstance(part, (Tensor, np.ndarray, dict, list)) for part in first)):
+        return isinstance(second, (list, tuple)) and len(first) == len(second) and all(map(same, first, second))
     return bool(first == second)

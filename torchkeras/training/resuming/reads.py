@@ -109,10 +109,13 @@ class Reads:
                 for _ in range(count):
                     batch = self._crew.take()
                     if batch is END:
+                        self.close()
                         return
                     yield batch
-            finally:
-                self.close()
+            except BaseException:
+                self.close(0.5)
+                raise
+            self.close()
 
     def counted(self, batches: Iterator[Any]) -> Iterator[Any]:
         """Batches as they are taken."""

@@ -68,6 +68,7 @@ class Line:
         self.fleet = Fleet(_batch_of_sequence, source, workers, None) if self.data["processes"] else None
         self.changes = getattr(type(source), "on_epoch_end", None) not in (None, Sequence.on_epoch_end)
         self._crew: Crew | None = None
+        self._line = self._endless()  # one line, pass after pass
         self.waiting = position
         self.began: Any = None  # the states of the shared generators before the first look
         if position is not None:
@@ -85,7 +86,7 @@ class Line:
             self.epoch_ended()
             self._mix()
             return self._stretch(len(self.order))
-        return itertools.islice(self._endless(), self.length)
+        return itertools.islice(self._line, self.length)
 
     def counted(self, batches: Iterator[Any]) -> Iterator[Any]:
         """Batches as they are taken."""
@@ -149,16 +150,16 @@ class Line:
             for _ in places:
                 batch = crew.take()
                 if batch is END:
-                    return
+                    break
                 yield batch
-        except BaseException:
-            crew.give_up()
-            if fleet is not None:
-                fleet.end()
+        except GeneratorExit:  # nobody reads on
+            crew.stop(0.5)
             raise
-        finally:
-            self._crew = None
-            crew.stop()
+        except BaseException:
+            self.close(0.5)
+            raise
+        self._crew = None
+        crew.stop()
 
     def _make(self, worker: int, place: tuple[int, int]) -> Any:
         number, index = place
@@ -215,5 +216,5 @@ class Line:
         if not self.open:
             return given, False, None
         if self.workers:
-            return given, False, itertools.islice(self._endless(), self.length - self.taken)
+            return given, False, itertools.islice(self._line, self.length - self.taken)
         return given, False, self._stretch(len(self.order) - self.index)
