@@ -261,3 +261,10 @@ def test_an_unknown_name_is_answered_with_the_nearest():
         activations.get("sofmax")
     with pytest.raises(ValueError, match=r"Could not read 3 as an? activation function"):
         activations.get(3)
+
+
+def test_a_hard_sigmoid_can_be_differentiated_twice():
+    x = torch.tensor([-4.0, -1.0, 0.0, 2.0, 3.0], dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad((activations.hard_sigmoid(x) ** 2).sum(), x, create_graph=True)
+    (bend,) = torch.autograd.grad(slope.sum(), x)
+    torch.testing.assert_close(bend, torch.tensor([0.0, 0.08, 0.08, 0.08, 0.0], dtype=torch.float64))

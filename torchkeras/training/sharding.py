@@ -57,7 +57,10 @@ def shard(batches: Batches) -> Batches:
     if isinstance(batches, (ArrayBatches, DiskBatches)):
         return SharedArrays(batches)  # type: ignore[arg-type]
     if isinstance(batches, InMemory):
-        raise ValueError("Rows of unequal length cannot be shared out to several processes. Pad them first: pad_sequences(rows).")
+        raise ValueError(
+            "Rows of unequal length cannot be shared out to several processes: each would pad its part to a length of its own, and means over "
+            "steps would differ from those of one process. Pad them first: pad_sequences(rows, padding='post'), with mask_zero=True or Masking."
+        )
     sampler = getattr(getattr(batches, "source", None), "sampler", None)
     return SharedLoader(batches) if isinstance(sampler, DistributedSampler) else SharedStream(batches)
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
@@ -16,7 +17,12 @@ from torchkeras.layers.recurrent.dropout import CellDropout, dropout_mask
 from torchkeras.ops.recurrent import GATES, Recurrence, Weights, flatten_weights, project
 
 # what the library's own activations come down to inside a loop, where nobody looks for logits
-_BARE: dict[Any, Callable[[Tensor], Tensor]] = {activations.tanh: torch.tanh, activations.sigmoid: torch.sigmoid, activations.relu: torch.relu}
+_BARE: dict[Any, Callable[[Tensor], Tensor]] = {
+    activations.tanh: torch.tanh,
+    activations.sigmoid: torch.sigmoid,
+    activations.relu: torch.relu,
+    activations.hard_sigmoid: lambda x: F.hardsigmoid(x * 1.2),  # of slope 1/6; loops of Keras 2 cannot be differentiated twice either
+}
 
 
 def bare(activation: Any) -> Callable[[Tensor], Tensor]:
