@@ -65,6 +65,9 @@ class Record:
     input_keys: list[str] = field(default_factory=list)
     output_keys: list[str] = field(default_factory=list)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({"added": [], **state})  # older pickles lack what was added later
+
     @property
     def masked(self) -> bool:
         """Whether a mask exists anywhere in the graph."""

@@ -58,6 +58,7 @@ class BatchNormalization(Layer):
         "moving_variance": ("running_var", layouts.as_is),
     }
     supports_masking = True
+    _frozen_moves = False  # of pickles that were made before there was a choice
     resolves_training = True
     config_omits: ClassVar[tuple[str, ...]] = ("renorm", "renorm_clipping", "renorm_momentum", "fused", "virtual_batch_size", "adjustment")
 
@@ -121,11 +122,19 @@ class BatchNormalization(Layer):
         single = isinstance(self.axis, int) or len(self.axis) == 1
         self._axis: int | None = (self.axis if isinstance(self.axis, int) else self.axis[0]) if single else None
         self._by_kernel = single and not (renorm or virtual_batch_size or adjustment)
-        # whether TensorFlow's fused kernel runs where there are four axes
-        fuses = self._axis in (-1, 3) if self._debiased else self.fused is not False and self._axis in (1, -3, 3, -1)
-        self._fuses = self._by_kernel and fuses and not always_biased
+        self._fuses = self._is_fused(always_biased)
         self.register_parameter("weight", None)
         self.register_parameter("bias", None)
+
+    def _is_fused(self, always_biased: bool) -> bool:
+        """Whether TensorFlow's fused kernel runs where there are four axes."""
+        fuses = self._axis in (-1, 3) if self._debiased else self.fused is not False and self._axis in (1, -3, 3, -1)
+        return self._by_kernel and fuses and not always_biased
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_fuses" not in state:  # an older pickle, which kept what it follows from
+            self._fuses = self._is_fused(state.get("_always_biased", False))
 
     def _check_arguments(self) -> None:
         who = f"BatchNormalization '{self.name}'"

@@ -44,6 +44,7 @@ class Pooling(SpatialLayer):
     knows_padded_volumes: ClassVar[bool] = True  # whether the kernel for volumes takes a padded one that is smaller than the window
     pool_size: Any
     strides: Any
+    _small: tuple[tuple[Any, ...], tuple[Any, ...]] | None = None  # also of pickles that were made before there was a way for small batches
     _reduce: Callable[..., Tensor]  # (image, window, strides, padding): the kernel
 
     def __init__(self, pool_size: Any, strides: Any, padding: str, data_format: str | None, **kwargs: Any) -> None:

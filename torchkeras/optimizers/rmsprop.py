@@ -43,6 +43,8 @@ class RMSprop(Optimizer):
     keras2_config_keys = ("rho", "decay", "epsilon")
     keras2_extras = {"momentum": 0.0, "centered": False}
 
+    _inside = False  # of pickles that were made before there was a choice
+
     rho = Hyper("rho")
     momentum = Hyper("momentum")
     epsilon = Hyper("epsilon")

@@ -30,13 +30,14 @@ class Trainable:
         model: A built model.
     """
 
+    shards: Shards | None = None  # where each process has a part of each weight
+
     def __init__(self, model: Compiling) -> None:
         self.parameters = trained_parameters(model)
         self._ids = {id(parameter) for parameter in self.parameters}
         self.constraints: list[tuple[Layer, WeightSpec]] = []
         self.regularizers: list[tuple[Layer, WeightSpec]] = []
         self.bound = False
-        self.shards: Shards | None = None  # where each process has a part of each weight
         self.warns: bool = choose("trainable.warns")
         self.flags = [(layer, layer._trainable) for layer in model.sublayers()]
         for layer in model.sublayers():
