@@ -40,6 +40,7 @@ def run(python: str, rival: str, name: str, steps: int, threads: int) -> dict[st
     """
     code = str(Path(__file__).with_name("one_process.py"))
     env = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    env.pop("KERAS_BACKEND", None)
     with tempfile.TemporaryFile("w+") as errors:
         done = subprocess.run([python, code, rival, name or "-", str(steps)], stdout=subprocess.PIPE, stderr=errors, text=True, env=env)
         if done.returncode:

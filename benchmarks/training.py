@@ -8,6 +8,7 @@ import importlib
 import importlib.metadata
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -74,6 +75,7 @@ class Worker:
         clock = "process_time" if options.clock == "cpu" else "perf_counter"
         settings = ["--samples", str(samples), "--threads", str(options.threads), "--clock", clock]
         command = [python, str(Path(programs.__file__)), api, name, *settings]
+        env = {key: value for key, value in (os.environ if env is None else env).items() if key != "KERAS_BACKEND"}  # it is this process's
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - no pipe: nobody reads it, and a full one would block
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, env=env)
         self.about: dict[str, str] = json.loads(self._answer())

@@ -101,7 +101,7 @@ def test_a_number_of_accumulated_batches_below_one_is_refused(steps: Any):
 
 def test_compiled_steps_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch):
     compile_ = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda function: compile_(function, backend="aot_eager"))
+    monkeypatch.setattr(torch, "compile", lambda function, **mode: compile_(function, backend="aot_eager"))
     plain, history = trained()
     jitted, jitted_history = trained(jit_compile=True)
     np.testing.assert_allclose(jitted_history["loss"], history["loss"], rtol=1e-5)
@@ -118,7 +118,7 @@ def test_steps_compiled_by_inductor_give_the_same_numbers():
 
 
 def test_where_the_compiler_fails_the_model_runs_as_it_is_with_one_warning(monkeypatch: pytest.MonkeyPatch):
-    def failing(function: Any) -> Any:
+    def failing(function: Any, **mode: Any) -> Any:
         def call(*args: Any) -> Any:
             raise RuntimeError("no compiler here")
 

@@ -82,7 +82,7 @@ class Compiling(Placed):
         device: Any = None,
         mixed_precision: Any = None,
         gradient_accumulation_steps: int = 1,
-        jit_compile: bool | None = None,
+        jit_compile: bool | str | None = None,
         detect_anomaly: bool = False,
         lr_scheduler: Any = None,
         distribute: Any = None,
@@ -104,7 +104,9 @@ class Compiling(Placed):
                 of float16 waits for the device once a step; bfloat16 needs none.
             gradient_accumulation_steps: Average the gradients of so many batches for one update. What is left at the end of an epoch makes
                 one, too.
-            jit_compile: Compile forward pass and loss by torch.compile; where it fails, they run as they are, with a warning.
+            jit_compile: Compile the steps by torch.compile: forward pass, loss and gradients in one graph, which the optimizer's fused kernel
+                follows. "reduce-overhead" also captures them as CUDA graphs, one for each shape of a batch. Where compiling fails, the step runs
+                as it is, with one warning.
             detect_anomaly: Look at the loss of each batch (which waits for the device); one that is not finite raises `NonFiniteLoss`, which
                 names epoch, batch and the first layer, and changes no weight.
             lr_scheduler: A scheduler of torch.optim for the optimizer, or a function of the optimizer that makes one; stepped after each epoch,

@@ -1,12 +1,25 @@
-"""Forward pass and loss compiled by torch.compile, or as they are where that fails."""
+"""Steps compiled by torch.compile, or as they are where that fails."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
+OVERHEAD = "reduce-overhead"  # CUDA graphs, as torch.compile calls them
+
+
+def compile_function(function: Callable[..., Any], mode: Any) -> Callable[..., Any]:
+    """A function compiled when it is first called; code that inductor has made is kept on disk from one run to the next.
+
+    Args:
+        function: The function.
+        mode: True, or a mode of torch.compile.
+    """
+    return torch.compile(function) if mode is True else torch.compile(function, mode=mode)
 
 
 class Jitted:
@@ -15,11 +28,12 @@ class Jitted:
     Args:
         function: The function.
         who: Name of the model, for the warning.
+        mode: True, or a mode of torch.compile.
     """
 
-    def __init__(self, function: Callable[..., Any], who: str) -> None:
+    def __init__(self, function: Callable[..., Any], who: str, mode: Any = True) -> None:
         self.function, self.who = function, who
-        self._compiled: Callable[..., Any] | None = torch.compile(function)
+        self._compiled: Callable[..., Any] | None = compile_function(function, mode)
 
     def __call__(self, *args: Any) -> Any:
         """What the function gives."""
@@ -37,3 +51,97 @@ class Jitted:
                 stacklevel=2,
             )
             return result
+
+
+class WholeStep:
+    """Forward pass, loss and gradients as one compiled graph; where that cannot be made, forward pass and loss alone, and torch's autograd.
+
+    Whatever else a forward pass changes (moving averages, states) would be lost in such a graph, so `fits` tells for which models it is.
+
+    Args:
+        model: The model.
+        forward: From a batch to the outputs and the loss.
+        parameters: What is trained.
+        mode: True, or "reduce-overhead": on CUDA the graph is captured once for each shape of a batch, and replayed.
+    """
+
+    def __init__(self, model: Any, forward: Callable[..., Any], parameters: Sequence[nn.Parameter], mode: Any) -> None:
+        self.parameters = list(parameters)
+        self.simple = Jitted(forward, model.name, mode)
+        ids = {id(parameter) for parameter in self.parameters}
+        names = {id(parameter): name for name, parameter in model.named_parameters() if id(parameter) in ids}
+        self.named = {names[id(parameter)]: parameter for parameter in self.parameters}
+        self.replays = mode == OVERHEAD and model.device.type == "cuda"
+        if self.replays:
+            for parameter in self.parameters:
+                torch._dynamo.mark_static_address(parameter)  # else each replay would copy it first
+        self._compiled: Callable[..., Any] | None = compile_function(_with_gradients(model, forward), mode)
+
+    @staticmethod
+    def fits(model: Any, direct: bool) -> bool:
+        """Whether a model's step can be one graph: it has no state besides its weights, and is `direct`, its loss that of its outputs alone."""
+        if not direct or model._record_ is None:
+            return False
+        for layer in model.sublayers():
+            lasting = [name for name, buffer in layer._buffers.items() if buffer is not None and name not in layer._non_persistent_buffers_set]
+            if lasting or getattr(layer, "stateful", False):
+                return False
+        return True
+
+    def __call__(self, x: Any, y: Any, weight: Any) -> tuple[Any, Tensor]:
+        """Outputs and loss of a batch; the parameters have their gradients then. Gradients must not be recorded."""
+        if self._compiled is not None:
+            if self.replays:
+                torch.compiler.cudagraph_mark_step_begin()
+            try:
+                gradients, (loss, y_pred) = self._compiled(self.named, x, y, weight)
+            except Exception:  # what this stumbles over the other form may not; its own failure is told
+                self._compiled = None
+            else:
+                for parameter, gradient in zip(self.parameters, gradients.values(), strict=True):
+                    parameter.grad = gradient
+                if self.replays:  # the next replay writes to the same memory
+                    loss = loss.clone()
+                    y_pred = torch.utils._pytree.tree_map(torch.clone, y_pred)
+                return y_pred, loss
+        with torch.enable_grad():
+            y_pred, loss = self.simple(x, y, weight)
+            (loss if loss.dim() == 0 else loss.sum()).backward()
+        return y_pred, loss.detach()
+
+
+def _with_gradients(model: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of the parameters and a batch: gradients by name, loss and outputs."""
+
+    caller = _Caller(forward, model)
+
+    def losses(named: dict[str, Tensor], x: Any, y: Any, weight: Any) -> tuple[Tensor, tuple[Tensor, Any]]:
+        replaced = {f"model.{name}": value for name, value in named.items()}
+        y_pred, loss = torch.func.functional_call(caller, replaced, (x, y, weight))
+        return (loss if loss.dim() == 0 else loss.sum()), (loss, y_pred)
+
+    differentiated = torch.func.grad(losses, has_aux=True)
+
+    def step(named: dict[str, Tensor], x: Any, y: Any, weight: Any) -> tuple[dict[str, Tensor], tuple[Tensor, Any]]:
+        gradients, (loss, y_pred) = differentiated(named, x, y, weight)
+        return gradients, (loss, y_pred)
+
+    return step
+
+
+class _Caller(nn.Module):
+    """A forward pass as a module that owns the model, so that its parameters can be replaced.
+
+    Args:
+        forward: From a batch to the outputs and the loss.
+        model: What it calls.
+    """
+
+    def __init__(self, forward: Callable[..., Any], model: nn.Module) -> None:
+        super().__init__()
+        self.__dict__["run"] = forward
+        self.model = model
+
+    def forward(self, x: Any, y: Any, weight: Any) -> tuple[Any, Tensor]:
+        """Outputs and loss."""
+        return self.run(x, y, weight)  # type: ignore[no-any-return, operator]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from torchkeras import config
+from torchkeras.training.jit import OVERHEAD
 from torchkeras.training.precision import policy_dtype
 
 
@@ -19,7 +20,7 @@ class Modes:
     Attributes:
         dtype: Half float type of mixed precision, or `None`.
         accumulation: Batches whose gradients are averaged for one update.
-        jit: Whether forward pass and loss are compiled by torch.compile.
+        jit: Whether steps are compiled by torch.compile: False, True, or "reduce-overhead".
         anomaly: Whether a loss that is not finite is traced to its layer.
         scheduler: A scheduler of torch, or a class or function that makes one of the optimizer.
         scheduler_unit: "epoch" or "batch": after what it is stepped.
@@ -28,7 +29,7 @@ class Modes:
 
     dtype: torch.dtype | None = None
     accumulation: int = 1
-    jit: bool = False
+    jit: Any = False
     anomaly: bool = False
     scheduler: Any = None
     scheduler_unit: str = "epoch"
@@ -48,6 +49,8 @@ class Modes:
             raise ValueError(
                 f"compile takes distribute='fsdp' (sharded weights), 'ddp' or None (each process has all weights), but got {distribute!r}."
             )
+        if isinstance(jit, str) and jit != OVERHEAD:
+            raise ValueError(f"compile takes jit_compile=True, False or {OVERHEAD!r}, but got {jit!r}.")
         unit = "epoch"
         if isinstance(scheduler, (list, tuple)) and len(scheduler) == 2:
             scheduler, unit = scheduler
@@ -56,7 +59,7 @@ class Modes:
         if scheduler is not None and not (hasattr(scheduler, "step") or callable(scheduler)):
             raise TypeError(f"lr_scheduler must be a scheduler of torch.optim, or a function of the optimizer that makes one, but got {scheduler!r}.")
         policy = config._settings["policy"] if mixed_precision is None else mixed_precision
-        return cls(policy_dtype(policy), accumulation, bool(jit), bool(anomaly), scheduler, unit, distribute)
+        return cls(policy_dtype(policy), accumulation, jit if jit == OVERHEAD else bool(jit), bool(anomaly), scheduler, unit, distribute)
 
     @property
     def plain(self) -> bool:

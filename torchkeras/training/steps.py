@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,12 @@ import torch
 from torch import Tensor
 
 from torchkeras import activations
+from torchkeras.metrics.processes import several
 from torchkeras.training.anomaly import check_loss
 from torchkeras.training.compiled import Compiled, as_list, mask_of
 from torchkeras.training.direct import direct_call
 from torchkeras.training.extras import Extras, plus
-from torchkeras.training.jit import Jitted
+from torchkeras.training.jit import Jitted, WholeStep
 from torchkeras.training.parallel import shared_forward, shared_record, shared_test
 from torchkeras.training.precision import in_precision
 from torchkeras.utils.data_utils import pack_x_y_sample_weight
@@ -116,9 +118,17 @@ def make_train_step(model: Compiling, compiled: Compiled) -> Step:
     assert trained is not None
     _check_step(optimizer)
     extras = Extras(model, trained)
-    forward = _as_told(model, forward_function(model, compiled, extras, extras.of_weights))
+    forward = in_precision(forward_function(model, compiled, extras, extras.of_weights), model.device, modes.dtype)
     record = shared_record(record_function(compiled, extras), compiled)
     parameters = trained.parameters
+    whole: WholeStep | None = None
+    if modes.jit:
+        direct = not extras and modes.plain and not modes.anomaly and not several()
+        key = (compiled, tuple(parameters), model.device, bool(extras.layers))
+        if parameters and WholeStep.fits(model, direct):
+            whole = kept(model, "jit_whole", key, functools.partial(WholeStep, model, forward, parameters, modes.jit))
+        else:
+            forward = kept(model, "jit_train", key, functools.partial(Jitted, forward, model.name, modes.jit))
     if not parameters:
         return _step_without_weights(shared_test(model, forward), record)
     updates = None if modes.plain else model._updates_now()
@@ -168,13 +178,42 @@ def make_train_step(model: Compiling, compiled: Compiled) -> Step:
             record(loss, y, y_pred, weight)
         return {"y_pred": y_pred, "y": y, "loss": loss}
 
+    def compiled_step(engine: Any, batch: Any) -> dict[str, Any]:
+        x, y, weight = batch
+        _set_recording(False)
+        try:
+            y_pred, loss = whole(x, y, weight)  # type: ignore[misc]
+            optimizer_step()
+            for parameter in parameters:
+                parameter.grad = None
+            if constrain is not None:
+                constrain()
+            record(loss, y, y_pred, weight)
+        finally:
+            _set_recording(True)
+        return {"y_pred": y_pred, "y": y, "loss": loss}
+
+    if whole is not None:
+        return compiled_step
     return careful_step if updates is not None or modes.anomaly else step
 
 
-def _as_told(model: Compiling, forward: Forward) -> Forward:
-    """A forward pass in the precision, and compiled, as `compile` was told."""
-    forward = in_precision(forward, model.device, model._modes.dtype)
-    return Jitted(forward, model.name) if model._modes.jit else forward
+def kept(model: Compiling, name: str, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """What was compiled for an earlier call of `fit` or `evaluate`, where it still fits; else made anew."""
+    steps = model._engines.steps
+    if name not in steps or not _same(steps[name][0], key):
+        steps[name] = key, make()
+    return steps[name][1]
+
+
+def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Whether keys hold the same things; tensors are not compared by value."""
+    return len(one) == len(other) and all(
+        _same(mine, theirs)
+        if isinstance(mine, tuple) and isinstance(theirs, tuple)
+        else mine is theirs or (not isinstance(mine, Tensor) and mine == theirs)
+        for mine, theirs in zip(one, other, strict=True)
+    )
 
 
 def _step_without_weights(forward: Forward, record: Record) -> Step:
@@ -197,7 +236,11 @@ def make_test_step(model: Compiling, compiled: Compiled) -> Step:
     extras = Extras(model, trained)
     with torch.no_grad():
         penalty = extras.of_weights()
-    forward = shared_test(model, _as_told(model, forward_function(model, compiled, extras, lambda: penalty)))
+    forward = in_precision(forward_function(model, compiled, extras, lambda: penalty), model.device, model._modes.dtype)
+    if model._modes.jit:
+        key = (compiled, model.device, bool(extras.layers), penalty)
+        forward = kept(model, "jit_test", key, functools.partial(Jitted, forward, model.name, model._modes.jit))
+    forward = shared_test(model, forward)
     record = shared_record(record_function(compiled, extras), compiled)
 
     def step(engine: Any, batch: Any) -> dict[str, Any]:

@@ -1,0 +1,180 @@
+"""Steps compiled as one graph: the numbers of the plain step, made once. The compiler itself is in test_modes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from torchkeras import layers, models, random
+from torchkeras.training import jit
+
+SAMPLES, BATCH = 21, 8  # a remainder of 5
+
+
+class Compiler:
+    """Stands in for torch.compile: remembers what it is given, and runs it as it is."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.modes: list[Any] = []
+
+    def __call__(self, function: Callable[..., Any], mode: Any = None) -> Callable[..., Any]:
+        name = getattr(function, "__qualname__", type(function).__name__).split(".")[0]
+
+        def run(*args: Any) -> Any:
+            self.names.append(name)
+            return function(*args)
+
+        self.modes.append(mode)
+        return run
+
+
+@pytest.fixture
+def compiler(monkeypatch) -> Compiler:
+    found = Compiler()
+    monkeypatch.setattr(torch, "compile", found)
+    return found
+
+
+def plain_net() -> Any:
+    return models.Sequential([layers.Dense(7, activation="relu", input_shape=(6,)), layers.Dense(3, activation="softmax")])
+
+
+def two_by_two() -> Any:
+    first, second = layers.Input((6,)), layers.Input((2,))
+    hidden = layers.Dense(5, activation="tanh")(layers.concatenate([first, second]))
+    return models.Model([first, second], [layers.Dense(3, activation="softmax", name="ids")(hidden), layers.Dense(1, name="number")(hidden)])
+
+
+def sequence_net() -> Any:
+    return models.Sequential([layers.Embedding(9, 4, mask_zero=True), layers.LSTM(5), layers.Dense(3, activation="softmax")])
+
+
+def frozen_net() -> Any:
+    net = plain_net()
+    net.layers[0].trainable = False
+    return net
+
+
+def data(name: str) -> tuple[Any, Any, Any]:
+    """Inputs, targets and weights of a net."""
+    noise = np.random.RandomState(0)
+    x, ids = noise.standard_normal((SAMPLES, 6)).astype("float32"), noise.randint(0, 3, SAMPLES)
+    if name == "two_by_two":
+        second, numbers = noise.standard_normal((SAMPLES, 2)).astype("float32"), noise.standard_normal((SAMPLES, 1)).astype("float32")
+        return [x, second], [ids, numbers], [noise.random_sample(SAMPLES), noise.random_sample(SAMPLES)]
+    return (noise.randint(0, 9, (SAMPLES, 6)) if name == "sequence_net" else x), ids, noise.random_sample(SAMPLES)
+
+
+NETS = {net.__name__: net for net in (plain_net, two_by_two, sequence_net, frozen_net)}
+
+
+def trained(name: str, **options: Any) -> tuple[Any, Any]:
+    """A net after two epochs, and their values."""
+    random.set_random_seed(0)
+    net, (x, y, weight) = NETS[name](), data(name)
+    loss = ["sparse_categorical_crossentropy", "mse"] if name == "two_by_two" else "sparse_categorical_crossentropy"
+    net.compile("adam", loss, metrics=["accuracy"] if name != "two_by_two" else None, **options)
+    return net, net.fit(x, y, sample_weight=weight, batch_size=BATCH, epochs=2, verbose=0, validation_data=(x, y)).history
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_graph_with_its_gradients_gives_the_numbers_of_the_plain_step(compiler, name):
+    plain, history = trained(name)
+    compiled, compiled_history = trained(name, jit_compile=True)
+    assert compiler.names.count("_with_gradients") == 6  # every step, of the remainder too
+    for key, values in history.items():
+        np.testing.assert_allclose(compiled_history[key], values, rtol=1e-5, err_msg=key)
+    for one, other in zip(plain.get_weights(), compiled.get_weights(), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6)
+    assert all(parameter.grad is None for parameter in compiled.parameters())
+
+
+def test_later_fits_and_evaluations_take_what_was_compiled(compiler):
+    net, _ = trained("plain_net", jit_compile=True)
+    x, y, _ = data("plain_net")
+    made = len(compiler.modes)
+    net.fit(x, y, batch_size=BATCH, verbose=0)
+    net.evaluate(x, y, verbose=0)
+    assert len(compiler.modes) == made
+    net.layers[0].trainable = False
+    net.compile("sgd", "sparse_categorical_crossentropy", jit_compile=True)
+    before = net.get_weights()
+    net.fit(x, y, batch_size=BATCH, verbose=0)
+    assert len(compiler.modes) > made
+    np.testing.assert_array_equal(net.get_weights()[0], before[0])
+    assert (net.get_weights()[2] != before[2]).any()
+
+
+STATEFUL = {
+    "statistics": lambda: [layers.Dense(5, input_shape=(6,)), layers.BatchNormalization()],
+    "state": lambda: [layers.Reshape((2, 3), batch_input_shape=(7, 6)), layers.LSTM(4, stateful=True)],
+    "regularizer": lambda: [layers.Dense(5, kernel_regularizer="l2", input_shape=(6,))],
+}
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_what_changes_more_than_gradients_compiles_forward_pass_and_loss(compiler, name):
+    histories = []
+    x, y, _ = data("plain_net")
+    for mode in (False, True):
+        random.set_random_seed(0)
+        net = models.Sequential([*STATEFUL[name](), layers.Dense(3, activation="softmax")])
+        net.compile("sgd", "sparse_categorical_crossentropy", jit_compile=mode)
+        histories.append((net.fit(x, y, batch_size=7, epochs=2, verbose=0, validation_data=(x, y)).history, net.get_weights()))
+    assert "_with_gradients" not in compiler.names
+    assert compiler.names
+    assert histories[0][0].keys() == histories[1][0].keys()
+    for key, values in histories[0][0].items():
+        np.testing.assert_allclose(histories[1][0][key], values, rtol=1e-5, err_msg=key)
+    for one, other in zip(histories[0][1], histories[1][1], strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6)
+
+
+def test_a_graph_that_cannot_be_made_leaves_forward_pass_and_loss_compiled(compiler, monkeypatch):
+    def failing(model: Any, forward: Any) -> Any:
+        def step(*args: Any) -> Any:
+            raise RuntimeError("no graph")
+
+        return step
+
+    _, history = trained("plain_net")
+    monkeypatch.setattr(jit, "_with_gradients", failing)
+    _, compiled_history = trained("plain_net", jit_compile=True)  # a warning would be an error here
+    np.testing.assert_allclose(compiled_history["loss"], history["loss"], rtol=1e-6)
+    assert compiler.names.count("forward_function") >= 6
+
+
+def test_cuda_graphs_are_a_mode_of_the_compiler(compiler):
+    _, history = trained("plain_net")
+    _, compiled_history = trained("plain_net", jit_compile="reduce-overhead")
+    assert set(compiler.modes) == {"reduce-overhead"}
+    np.testing.assert_allclose(compiled_history["loss"], history["loss"], rtol=1e-5)
+
+
+def test_a_replayed_graph_hands_out_copies_and_says_where_a_step_begins(compiler, monkeypatch):
+    net, _ = trained("plain_net", jit_compile="reduce-overhead")
+    whole = net._engines.steps["jit_whole"][1]
+    begun = []
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: begun.append(1))
+    memory: dict[str, Any] = {"loss": torch.zeros(()), "out": torch.zeros(2, 3)}
+    gradients = {name: torch.zeros_like(parameter) for name, parameter in whole.named.items()}
+    whole.replays, whole._compiled = True, lambda named, x, y, weight: (gradients, (memory["loss"], memory["out"]))
+    y_pred, loss = whole(None, None, None)
+    memory["loss"].fill_(5)
+    memory["out"].fill_(5)
+    assert begun == [1]
+    assert loss.item() == 0
+    assert y_pred.sum().item() == 0
+    for parameter in whole.parameters:
+        parameter.grad = None
+
+
+def test_an_unknown_mode_is_refused():
+    net = plain_net()
+    with pytest.raises(ValueError, match="jit_compile=True, False or 'reduce-overhead', but got 'fastest'"):
+        net.compile("sgd", "mse", jit_compile="fastest")
