@@ -107,6 +107,27 @@ def test_activity_regularization_adds_its_penalty(version, wanted):
     torch.testing.assert_close(layer.losses[0], torch.tensor(wanted))
 
 
+def test_a_users_masking_may_have_a_call_or_a_mask_of_its_own():
+    class Doubled(Masking):
+        def call(self, inputs):
+            return super().call(inputs) * 2
+
+    class Inverted(Masking):
+        def compute_mask(self, inputs, mask=None):
+            return (inputs == 0).all(-1)
+
+    x = torch.tensor([[[1.0, 2.0], [0.0, 0.0]]])
+    for _ in range(2):
+        y = Doubled()(x)
+        assert torch.equal(y, x * 2)
+        assert get_mask(y).tolist() == [[True, False]]
+    layer = Inverted()
+    for _ in range(2):
+        y = layer(x)
+        assert torch.equal(y, x)
+        assert get_mask(y).tolist() == [[False, True]]
+
+
 def test_masking_zeroes_and_masks_the_marked_steps():
     x = torch.tensor([[[1.0, 9.0], [9.0, 9.0]], [[9.0, 9.0], [0.0, 0.0]]])
     y = Masking(9.0)(x)

@@ -91,6 +91,8 @@ class Layer(History, LossCollector, KerasBorder):
             keras1_arguments(cls)
         if foreign:
             cls.resolves_training = own.get("resolves_training", False)
+            if cls.hangs_masks and "hangs_masks" not in own and (written is not None or "compute_mask" in own):
+                cls.hangs_masks = False  # what was written anew may leave the masks out, or make others
             cls._tracks_containers = cls._checks_inputs = True
             cls.clears_losses = True
 

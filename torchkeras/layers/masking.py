@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from torchkeras.layers.base import Layer, layer_registry
+from torchkeras.layers.base import Layer, layer_registry, set_mask
 from torchkeras.ops.recurrent import with_noted_count
 
 
@@ -23,14 +23,21 @@ class Masking(Layer):
     """
 
     supports_masking = True
-    masks_inputs = True
+    hangs_masks = True  # what `call` multiplies with is the mask: it is made once
 
     def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.mask_value = mask_value
 
     def call(self, inputs: Tensor) -> Tensor:
-        return inputs * (inputs != self.mask_value).any(dim=-1, keepdim=True)
+        counts = (inputs != self.mask_value).any(dim=-1)
+        outputs = inputs * counts.unsqueeze(-1)
+        if self.hangs_masks:
+            set_mask(outputs, with_noted_count(counts, inputs, self.mask_value))
+        return outputs
+
+    def _may_go_straight(self) -> bool:
+        return self.built and self.hangs_masks
 
     def compute_mask(self, inputs: Tensor, mask: Any = None) -> Tensor:
         return with_noted_count((inputs != self.mask_value).any(dim=-1), inputs, self.mask_value)
