@@ -64,7 +64,7 @@ class StepOrder:
         if masked_output not in self.readings:
             mask = self.mask
             count = mask.cumsum(1)
-            row = torch.arange(len(mask), device=mask.device).unsqueeze(1)
+            row = torch.arange(mask.shape[0], device=mask.device).unsqueeze(1)
             index = self.first[(count - 1).clamp_min(0)] + (row if self.ranks is None else self.ranks.unsqueeze(1))
             own = mask if masked_output == "zeros" else count > 0
             filled = not (readable(own) and bool(own.all()))
@@ -144,19 +144,21 @@ def remembered_order(mask: Tensor, lengths: Sequence[int] | None, cut: Cut, *, g
 
 
 def _rectangle(mask: Tensor, go_backwards: bool) -> StepOrder:
-    """One block of all steps and rows, made without a look at the values: each row's valid steps first, by a stable sort."""
+    """One block of all steps and rows, made without a look at the values: each row's valid steps first."""
     batch, steps = mask.shape
     processed = mask.flip(1) if go_backwards else mask
     count = processed.sum(1, keepdim=True)
-    row = torch.arange(batch, device=mask.device)
-    front = torch.argsort(~processed, dim=1, stable=True)
+    row, step = torch.arange(batch, device=mask.device), torch.arange(steps, device=mask.device)
+    # each valid step goes to the place that the count up to it says, the others past the end (a stable sort would do, but not in ONNX)
+    place = torch.where(processed, processed.cumsum(1) - 1, steps)
+    front = step.new_zeros(batch, steps + 1).scatter(1, place, step.expand(batch, steps))[:, :steps]
     # padding repeats a row's first valid step: what stands in masked steps may be anything, not-a-number even
-    padded = torch.arange(steps, device=mask.device) >= count
+    padded = step >= count
     front = torch.where(padded, front[:, :1], front)
     if go_backwards:
         front = steps - 1 - front
     front = front + steps * row.unsqueeze(1)
-    first = batch * torch.arange(steps, device=mask.device)
+    first = batch * step
     last = first[(count[:, 0] - 1).clamp_min(0)] + row
     sizes = ((steps, batch),)
     return StepOrder(sizes, front.t().reshape(-1), padded.t().reshape(-1), (last,), first, mask, go_backwards, alive=count[:, 0] > 0)

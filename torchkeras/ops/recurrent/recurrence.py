@@ -92,7 +92,7 @@ def _dense_kernel(mode: str, weights: Weights, data: Tensor, states: States, ord
             states = tuple(state[:rows] for state in states)
         outputs, states = run_fused(mode, block.view(span, rows, -1), states, weights, batch_first=False)
         parts.append(outputs.reshape(span * rows, -1))
-        stay = rows - len(ends)
+        stay = rows - ends.shape[0]
         if count:
             ended.append((parts[-1].index_select(0, ends), *(state[stay:] for state in states[1:count])))
     return parts, tuple(torch.cat(each) if len(ended) > 1 else each[0] for each in zip(*reversed(ended), strict=True))
@@ -135,7 +135,7 @@ def finish(ended: States, initial: States, order: StepOrder) -> States:
     for state, start in zip(ended, initial, strict=True):
         if order.alive is not None:
             state = torch.where(_over(order.alive, state), state, start[:rows])
-        if rows < len(start):
+        if rows < start.shape[0]:
             state = torch.cat((state, start[rows:]))
         last.append(order.unsorted(state))
     return tuple(last)
@@ -143,7 +143,7 @@ def finish(ended: States, initial: States, order: StepOrder) -> States:
 
 def last_output(state: Tensor, order: StepOrder, masked_output: str) -> Tensor:
     """The output of the last step where no other is wanted."""
-    if masked_output == "state" or (masked_output == "output" and order.alive is None and order.sizes[0][1] == len(state)):
+    if masked_output == "state" or (masked_output == "output" and order.alive is None and order.sizes[0][1] == state.shape[0]):
         return state
     own = order.mask[:, -1] if masked_output == "zeros" else order.given.any(1)
     return torch.where(_over(own, state), state, 0.0)
