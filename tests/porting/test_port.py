@@ -98,3 +98,107 @@ def test_without_write_nothing_is_written(tmp_path: Path, capsys):
     assert main(["port", "--diff", str(program)]) == 0
     assert program.read_text() == "import keras\n"
     assert "+import torchkeras as keras" in capsys.readouterr().out
+
+
+TENSORFLOW = '''"""A program."""
+import numpy as np
+# the net
+import tensorflow as tf
+from tensorflow import keras
+from tensorflow.keras import layers
+
+tf.random.set_seed(3)
+model = tf.keras.Sequential([tf.keras.layers.Dense(3), layers.Dense(2)])
+loss = keras.losses.MeanSquaredError()
+image = tf.image.resize(np.zeros((3, 3, 1)), (2, 2))  # not here
+'''
+WITHOUT = '''"""A program."""
+
+import torchkeras
+
+torchkeras.set_keras_version("2.4.0")
+import numpy as np
+# the net
+from torchkeras.porting import tensorflow as tf
+import torchkeras as keras
+from torchkeras import layers
+
+tf.random.set_seed(3)
+model = torchkeras.Sequential([torchkeras.layers.Dense(3), layers.Dense(2)])
+loss = keras.losses.MeanSquaredError()
+image = tf.image.resize(np.zeros((3, 3, 1)), (2, 2))  # not here
+'''
+
+
+def test_tf_keras_becomes_torchkeras_and_the_rest_is_reported():
+    ported = port_source(TENSORFLOW)
+    assert ported.source == WITHOUT
+    assert port_source(WITHOUT).source == WITHOUT
+    (left,) = [note for note in ported.notes if not note.done]
+    assert (left.line, left.text) == (11, "tf.image.resize is not in torchkeras. In torch: torchvision.transforms.")
+    assert [note.text for note in ported.notes if note.line == 9] == ["tf.keras -> torchkeras"] * 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("import tensorflow as tf\n\nm = tf.keras.Model\n", "\nm = torchkeras.Model\n"),
+        ("x = 1\n# why\nimport tensorflow as tf\nm = tf.python.keras.Model\n", "x = 1\n# why\nimport torchkeras\nm = torchkeras.Model\n"),
+        ("import tensorflow\nx = tensorflow.constant(1)\n", "from torchkeras.porting import tensorflow\nx = tensorflow.constant(1)\n"),
+        ("from tensorflow import keras as k\nk.Model\n", "import torchkeras as k\nk.Model\n"),
+        ("import tensorflow.keras.backend as K\nK.sum\n", "import torchkeras.backend as K\nK.sum\n"),
+        ("from tensorflow.keras.mixed_precision import experimental\n", "from torchkeras.mixed_precision import experimental\n"),
+        ("from keras.layers.core import Dense, Merge\n", "from torchkeras.layers.core import Dense, Merge\n"),
+        ("from keras.engine import Layer, InputSpec\n", "from torchkeras.layers import Layer, InputSpec\n"),
+        ("from keras.engine.topology import Container, Layer\n", "from torchkeras.engine.topology import Container, Layer\n"),
+        ("from keras.legacy import interfaces\n", "from torchkeras.legacy import interfaces\n"),
+        ("from keras.utils.visualize_util import plot\n", "from torchkeras.utils.vis_utils import plot\n"),
+        ("from keras.utils.np_utils import to_categorical\n", "from torchkeras.utils.np_utils import to_categorical\n"),
+    ],
+)
+def test_each_kind_of_import_is_rewritten(before: str, after: str):
+    ported = port_source(before)
+    assert ported.source.partition('")\n')[2] == after
+    assert port_source(ported.source).source == ported.source
+
+
+def test_a_rewritten_program_of_tf_keras_gives_the_same_numbers(tmp_path: Path):
+    program = tmp_path / "tf_keras.py"
+    shutil.copy(ROOT / "examples" / "ported" / "tf_keras.py", program)
+    assert main(["port", "--write", str(program)]) == 0
+    assert "import tensorflow as tf" in program.read_text()
+    assert "tf.keras." not in program.read_text()
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    wanted = json.loads((EXPECTED / "tf_keras.json").read_text())
+    np.testing.assert_allclose(numbers(json.loads(done.stdout)), numbers(wanted), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("import keras\n", "import tensorflow.keras as keras\n"),
+        ("from keras import backend as K\n", "from tensorflow.keras import backend as K\n"),
+        ("from keras.engine.topology import Layer\n", "from tensorflow.keras.layers import Layer\n"),
+        ("from keras.layers.core import Dense\n", "from tensorflow.keras.layers import Dense\n"),
+        ("from keras.utils.np_utils import to_categorical\n", "from tensorflow.keras.utils import to_categorical\n"),
+        ("from keras.utils import np_utils\n", "from tensorflow.keras import utils as np_utils\n"),
+        ("from keras.objectives import mse\n", "from tensorflow.keras.losses import mse\n"),
+        ("model.fit(x, nb_epoch=2)\n", "model.fit(x, epochs=2)\n"),
+    ],
+)
+def test_the_target_tf2_has_its_public_paths(before: str, after: str):
+    ported = port_source(before, "tf2")
+    assert ported.source == after
+    assert port_source(after, "tf2").source == after
+
+
+def test_the_target_tf2_reports_what_tf_keras_lacks():
+    ported = port_source("from keras.layers import Dense, Merge\nMerge([])\n", "tf2")
+    (left,) = [note for note in ported.notes if not note.done]
+    assert left.text == "tf.keras has no Merge: it was dropped after Keras 1"
+
+
+def test_another_target_is_refused():
+    with pytest.raises(ValueError, match=r"target must be one of \['tf2', 'torchkeras'\], but got 'jax'"):
+        port_source("", "jax")

@@ -19,6 +19,9 @@ from torchkeras.porting.tensors import follow_tensorflow, follow_torch
 
 PREFIXES: Final = ("tensorflow.python.keras", "tensorflow.keras", "keras")
 OWN: Final = "torchkeras"
+# TensorBoard looks for this module and then does without TensorFlow, which it would take for the genuine one
+NO_TENSORFLOW: Final = "tensorboard.compat.notf"
+MADE_HERE: Final = "Made by torchkeras."
 TENSORFLOW_VERSION: Final = "2.3.1"  # the one whose tf.keras is 2.4.0
 
 
@@ -175,6 +178,8 @@ def install_as_keras(version: str | None = None) -> None:
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
     follow_tensorflow()
+    if NO_TENSORFLOW not in sys.modules:
+        sys.modules[NO_TENSORFLOW] = types.ModuleType(NO_TENSORFLOW, MADE_HERE)
 
 
 def uninstall_as_keras() -> None:
@@ -182,6 +187,8 @@ def uninstall_as_keras() -> None:
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
     follow_torch()
+    if getattr(sys.modules.get(NO_TENSORFLOW), "__doc__", None) == MADE_HERE:
+        del sys.modules[NO_TENSORFLOW]
     for name in [name for name in sys.modules if name.partition(".")[0] in ("keras", "tensorflow")]:
         if _ours(sys.modules[name]):
             del sys.modules[name]

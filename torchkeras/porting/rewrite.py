@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from torchkeras.layers.legacy_table import CLASSES, TABLE, Spelling
 from torchkeras.models.keras1 import SAMPLES, WORDS
-from torchkeras.porting.detect import detect
+from torchkeras.porting.detect import KERAS1_CLASSES, detect
 from torchkeras.porting.modules import MOVED, PLAINER, VIRTUAL
 from torchkeras.porting.rewrite_tensorflow import tensorflow_codemod, tensorflow_uses
 
@@ -104,7 +104,7 @@ def new_module(path: str, names: list[str], package: str) -> str | None:
         return path
     below = path[len(former) :].lstrip(".")
     if package != "torchkeras":
-        return f"{package}.{below}".rstrip(".")
+        return f"{package}.{_public(below, names)}".rstrip(".")
     if below in VIRTUAL:
         places = {VIRTUAL[below].get(name, "?:").split(":")[0] for name in names}
         return f"{package}.{places.pop()}" if len(places) == 1 and "?" not in places else None
@@ -113,6 +113,18 @@ def new_module(path: str, names: list[str], package: str) -> str | None:
             if set(names) <= {*plain}:
                 return f"{package}.{room}"
     return f"{package}.{MOVED.get(below, below)}".rstrip(".")
+
+
+def _public(below: str, names: list[str]) -> str:
+    """The path below tf.keras that shows names of a module of Keras to users."""
+    first = below.partition(".")[0]
+    if first in ("engine", "legacy"):
+        return next((room for room, plain in PLAINER.items() if set(names) <= {*plain}), "layers")
+    if first == "layers" and not below.startswith("layers.experimental"):
+        return "layers"
+    if first == "utils":
+        return "utils"
+    return {"objectives": "losses", "initializations": "initializers", "backend.tensorflow_backend": "backend"}.get(below, below)
 
 
 def _codemod(cst: Any) -> Callable[[str], Any]:
@@ -171,8 +183,20 @@ def _codemod(cst: Any) -> Callable[[str], Any]:
                 self.note(original_node, f"from {path} import {', '.join(names)}: these live in several places now; import each from its own", False)
                 return updated_node
             self.imported = True
+            if self.package != "torchkeras":
+                for name in sorted(KERAS1_CLASSES & set(names)):
+                    self.note(original_node, f"tf.keras has no {name}: it was dropped after Keras 1", False)
+                if path == "keras.utils" and names == ["np_utils"]:
+                    return self.renamed(original_node, updated_node)
             self.note(original_node, f"from {path} -> from {now}")
             return updated_node.with_changes(module=expression(now))
+
+        def renamed(self, original: Any, node: Any) -> Any:
+            """`from keras.utils import np_utils`, whose functions tf.keras has in `utils` itself."""
+            self.note(original, f"from keras.utils import np_utils -> from {self.package} import utils")
+            space = cst.SimpleWhitespace(" ")
+            asname = node.names[0].asname or cst.AsName(cst.Name("np_utils"), whitespace_before_as=space, whitespace_after_as=space)
+            return node.with_changes(module=expression(self.package), names=[cst.ImportAlias(cst.Name("utils"), asname=asname)])
 
         def leave_Call(self, original_node: Any, updated_node: Any) -> Any:
             name = dotted(updated_node.func).split(".")[-1]

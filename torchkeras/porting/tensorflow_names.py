@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -43,11 +44,11 @@ def _reduction(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)  # configs know an activation such as tf.nn.relu by its name
     def call(*args: Any, **kwargs: Any) -> Any:
         kwargs.pop("name", None)
         return function(*args, **kwargs)
 
-    call.__doc__ = function.__doc__
     return call
 
 

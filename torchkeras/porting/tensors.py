@@ -54,12 +54,19 @@ def _array(own: Callable[..., Any]) -> Callable[..., Any]:
     return array
 
 
+def _number(own: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def number(self: Tensor) -> Any:
+        return own(self.detach() if _from_outside() else self)
+
+    return number
+
+
 def follow_tensorflow() -> None:
     """Let tensors behave so from here on."""
     if _before:
         return
-    changes = {name: _rebinding(getattr(Tensor, name), operation) for name, operation in _REBINDING.items()}
-    changes |= {"numpy": _numpy(Tensor.numpy), "__array__": _array(Tensor.__array__)}
+    changes: dict[str, Callable[..., Any]] = {name: _rebinding(getattr(Tensor, name), operation) for name, operation in _REBINDING.items()}
+    changes |= {"numpy": _numpy(Tensor.numpy), "__array__": _array(Tensor.__array__), "__float__": _number(Tensor.__float__)}
     for name, change in changes.items():
         _before[name] = Tensor.__dict__.get(name)
         setattr(torch.Tensor, name, change)
