@@ -96,8 +96,8 @@ def model_to_dot(
         return DotText(text)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # pydot's use of its parser
-        graph = pydot.graph_from_dot_data(f"digraph {{ {text} }}" if subgraph else text)[0]
-    return graph.get_subgraphs()[0] if subgraph else graph
+        graphs: Any = pydot.graph_from_dot_data(f"digraph {{ {text} }}" if subgraph else text)
+    return graphs[0].get_subgraphs()[0] if subgraph else graphs[0]
 
 
 def plot_model(
