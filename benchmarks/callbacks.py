@@ -120,7 +120,7 @@ def main(arguments: list[str]) -> int:
         low, median, high = (value / EVENTS * 1e6 for value in (spread.low, spread.median, spread.high))
         met = "met" if median <= EMPTY_GOAL * 1e6 else "missed"
         print(f"callback with {name:20} {median:+.2f} ({low:+.2f} to {high:+.2f}) us a step; goal of {EMPTY_GOAL * 1e6:.0f} us {met}")
-    boards = {
+    boards: dict[str, dict[str, Any]] = {
         "scalars": {"write_graph": False},
         "scalars and graph": {"write_graph": True},
         "histograms too": {"write_graph": False, "histogram_freq": 1},
