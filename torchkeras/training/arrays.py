@@ -144,7 +144,13 @@ class InMemory(Batches):
 
 
 class ArrayBatches(InMemory):
-    """Batches of tensors that are in memory."""
+    """Batches of tensors that are in memory.
+
+    Attributes:
+        data_device: Where they lie: "auto", "device" or "cpu", as `fit` takes it.
+    """
+
+    data_device: str = "auto"
 
     def __init__(self, packing: Packing, batch_size: int, shuffle: bool | str, device: torch.device) -> None:
         super().__init__(packing, batch_size, shuffle, device)
@@ -155,13 +161,15 @@ class ArrayBatches(InMemory):
         return self.packing([leaf[:1] for leaf in self.leaves])
 
     def _place(self) -> None:
-        """Move all data once where it takes at most a quarter of the free memory; else each batch goes by itself."""
+        """Move all data once where it is to be; "auto": where it takes at most a quarter of the free memory. Else each batch goes by itself."""
         self._placed = True
-        if self.device.type != "cuda":
+        if self.device.type == "cpu" or self.data_device == "cpu":
             return
-        size = sum(leaf.numel() * leaf.element_size() for leaf in self.leaves if leaf.device != self.device)
-        free, _ = torch.cuda.mem_get_info(self.device)
-        if size <= free // 4:
+        fits = self.data_device == "device"
+        if not fits and self.device.type == "cuda":
+            size = sum(leaf.numel() * leaf.element_size() for leaf in self.leaves if leaf.device != self.device)
+            fits = size <= torch.cuda.mem_get_info(self.device)[0] // 4
+        if fits:
             self.leaves = [leaf if leaf.device == self.device else leaf.to(self.device, non_blocking=True) for leaf in self.leaves]
 
     def placed(self) -> list[Tensor]:
@@ -202,3 +210,20 @@ class ArrayBatches(InMemory):
                     yield parts[0], parts[1] if has_y else None, parts[-1] if has_weight else None
                 else:
                     yield pack(parts)
+
+
+def keep_data(batches: Batches, where: Any) -> None:
+    """Say where data at hand is to lie: "auto", "device" or "cpu".
+
+    Raises:
+        ValueError: another place, or a place for data that is not at hand.
+    """
+    if where not in ("auto", "device", "cpu"):
+        raise ValueError(f"fit takes data_device='auto', 'device' (where the model is) or 'cpu', but got {where!r}.")
+    whole = getattr(batches, "whole", batches)  # of which several processes have parts
+    if isinstance(whole, ArrayBatches):
+        whole.data_device = where
+    elif where == "device":
+        raise ValueError(
+            f"fit got data_device='device', but {type(whole).__name__} gives its data batch by batch. Leave it out, or give arrays in memory."
+        )

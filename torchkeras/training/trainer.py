@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torchkeras import generations
-from torchkeras.training.arrays import InMemory
+from torchkeras.training.arrays import InMemory, keep_data
 from torchkeras.training.batches import Batches
 from torchkeras.training.dispatch import Workers, is_stream, make_batches, split
 from torchkeras.training.distributed import share_weights, start
@@ -46,6 +46,7 @@ class Trainer(GeneratorCalls, BatchCalls, OwnSteps, StateCalls):
         use_multiprocessing: bool = False,
         *,
         hang_timeout: float | None = None,
+        data_device: str = "auto",
     ) -> Any:
         """Train for a number of epochs.
 
@@ -75,6 +76,9 @@ class Trainer(GeneratorCalls, BatchCalls, OwnSteps, StateCalls):
                 there are several workers or processes.
             use_multiprocessing: Workers are processes instead of threads.
             hang_timeout: Seconds after which a worker that gives no batch is reported; `None`: for ever.
+            data_device: Where arrays and tensors given as x, y and sample_weight lie during training: "auto": on the model's device where they
+                take at most a quarter of its free memory, else each batch is copied by pinned memory; "device": there in any case; "cpu": they
+                stay. Data that comes batch by batch is always copied batch by batch.
 
         Returns:
             The `History` of the run.
@@ -96,6 +100,7 @@ class Trainer(GeneratorCalls, BatchCalls, OwnSteps, StateCalls):
         _check_epochs(epochs, initial_epoch, validation_freq)
         resuming = Resuming.of(self, callbacks) if epochs > initial_epoch else None
         batches = make_batches(self, door, (x, y, sample_weight), batch_size, shuffle=shuffle, steps=steps_per_epoch, workers=team)
+        keep_data(batches, data_device)
         validation = None
         try:
             if resuming is not None:
