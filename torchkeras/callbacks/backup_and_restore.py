@@ -67,6 +67,14 @@ class BackupAndRestore(Callback):
         self._damaged: set[int] = set()
         self._failed = False
 
+    def attach(self, engine: Any, model: Any = None, **options: Any) -> list[Any]:
+        """Refused: a plain engine does not tell its place in the data.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("BackupAndRestore works in fit, which knows its place in the data. For a plain Ignite engine use ignite.handlers.Checkpoint.")
+
     @property
     def batches_between(self) -> int | None:
         """Batches between two backups; `None`: one after each epoch."""

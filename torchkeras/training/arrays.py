@@ -190,9 +190,12 @@ class ArrayBatches(InMemory):
             return
         row_bytes = sum(leaf[0].numel() * leaf.element_size() for leaf in self.leaves) or 1
         rows = max(1, PIECE_BYTES // (row_bytes * self.batch_size)) * self.batch_size
-        for index in (order if whole else order[start:end]).split(rows):
+        begin = start // rows * rows  # of a piece: each batch lies in memory as it did, since rounding may depend on that
+        for index in (order if whole else order[begin:end]).split(rows):
             indices = {leaf.device: on_device(index, leaf.device) for leaf in self.leaves}
-            yield [leaf.index_select(0, indices[leaf.device]) for leaf in self.leaves]
+            piece = [leaf.index_select(0, indices[leaf.device]) for leaf in self.leaves]
+            yield piece if start <= begin else [leaf[start - begin :] for leaf in piece]
+            start = 0
 
     def __iter__(self) -> Iterator[Batch]:
         self.placed()

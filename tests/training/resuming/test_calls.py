@@ -285,3 +285,60 @@ def test_a_sequence_of_another_length_is_refused(tmp_path):
     killed(tmp_path, lambda folder: (dense(), {"x": Batches(4), "epochs": 2}))
     with pytest.raises(ValueError, match="batches was 5, and is 4 now"):
         dense().fit(Batches(5), epochs=2, verbose=0, callbacks=[BackupAndRestore(tmp_path / "backup", 1)])
+
+
+def test_a_plain_engine_is_refused(tmp_path):
+    with pytest.raises(TypeError, match=r"works in fit, .*ignite\.handlers\.Checkpoint"):
+        BackupAndRestore(tmp_path).attach(None)
+
+
+# -- others that remember
+
+
+def test_an_ignite_handler_remembers(tmp_path):
+    from ignite.engine import Events
+
+    seen: list[int] = []
+
+    class Counts:
+        """A handler of Ignite's kind."""
+
+        def __init__(self) -> None:
+            self.batches = 0
+
+        def attach(self, engine: Any) -> None:
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self.count)
+
+        def count(self, engine: Any) -> None:
+            self.batches += 1
+            seen.append(self.batches)
+
+        def state_dict(self) -> dict[str, Any]:
+            return {"batches": self.batches}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            self.batches = state["batches"]
+
+    def program(folder: Any) -> Any:
+        return on_arrays(dense(), callbacks=[Counts()])
+
+    killed(tmp_path, program, save_freq=3, batch=8)
+    seen.clear()
+    run(program, tmp_path, [BackupAndRestore(tmp_path / "backup", 3)])
+    assert seen == list(range(7, 16))
+
+
+def test_tensorboard_goes_on_with_its_steps(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def program(folder: Any) -> Any:
+        return on_arrays(dense(), callbacks=[callbacks.TensorBoard(folder / "logs", update_freq="batch", write_graph=False)])
+
+    killed(tmp_path, program, save_freq=3, batch=8)
+    run(program, tmp_path, [BackupAndRestore(tmp_path / "backup", 3)])
+    steps_found: set[int] = set()
+    for path in (tmp_path / "logs" / "train").glob("events*"):
+        events = EventAccumulator(str(path)).Reload()
+        if "batch_loss" in events.Tags()["scalars"]:
+            steps_found |= {event.step for event in events.Scalars("batch_loss")}
+    assert steps_found == set(range(1, 16))

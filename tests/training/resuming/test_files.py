@@ -75,7 +75,11 @@ def pickled(path: Path) -> None:
     torch.save({"format": "torchkeras state", "version": 1, "model": Kill()}, path)
 
 
-@pytest.mark.parametrize("damage", [flip, cut, empty, other, pickled])
+def hollow(path: Path) -> None:
+    torch.save({"format": "torchkeras state", "version": 1, "weights": []}, path)
+
+
+@pytest.mark.parametrize("damage", [flip, cut, empty, other, pickled, hollow])
 def test_a_damaged_newest_backup_falls_back_to_the_one_before(tmp_path, whole, damage):
     older, newest = killed(tmp_path)
     damage(newest)
@@ -140,7 +144,7 @@ def test_a_full_disk_leaves_older_backups_and_the_training_alone(tmp_path, whole
 def test_a_writer_that_is_killed_leaves_the_old_backups(tmp_path):
     """Children that write a state and are killed at a random moment: what is there can be read, and is one of the states."""
     source = random.Random(3)
-    state = {"weights": torch.arange(300_000.0), "run": None}
+    state = {"weights": torch.arange(300_000.0), "ranks": [], "run": None}
     write_state(tmp_path / "state-000001.pt", {**state, "number": 0})
     for number in range(1, 31):
         child = os.fork()

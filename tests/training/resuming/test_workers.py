@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from tests.training.resuming.killing import check_same, kill_and_go_on, run
 from tests.training.resuming.programs import Batches, Noisy, dense
+from torchkeras.training import arrays
 from torchkeras.training.resuming.generators import KINDS, get_state, global_states, kept, own_generators, own_states, set_own_states, set_state
 from torchkeras.training.resuming.journal import Journal
 from torchkeras.training.resuming.passes import Allowance
@@ -154,3 +155,25 @@ def test_an_allowance_is_used_up():
     allowance = Allowance()
     allowance.left = 5
     assert [allowance.take(3), allowance.take(3), allowance.take(3)] == [3, 2, 1]  # one is always given
+
+
+def test_pieces_are_those_of_the_whole_epoch(monkeypatch):
+    monkeypatch.setattr(arrays, "PIECE_BYTES", 40)  # two batches of a row of 20 bytes each
+    packing = arrays.Packing(torch.arange(35.0).reshape(7, 5), None, None)
+    whole = arrays.ArrayBatches(packing, 1, True, torch.device("cpu"))
+    whole.watch()
+    torch.manual_seed(0)
+    wanted = [(batch[0].clone(), batch[0].storage_offset()) for batch in whole]
+    torch.manual_seed(0)
+    for taken in range(1, 8):
+        first = arrays.ArrayBatches(packing, 1, True, torch.device("cpu"))
+        first.watch()
+        torch.manual_seed(0)
+        for _ in zip(range(taken), first, strict=False):
+            pass
+        other = arrays.ArrayBatches(packing, 1, True, torch.device("cpu"))
+        other.watch({**first.position(), "taken": taken})
+        found = [(batch[0], batch[0].storage_offset()) for batch in other]
+        assert len(found) == 7 - taken
+        for (batch, offset), (expected, place) in zip(found, wanted[taken:], strict=True):
+            assert torch.equal(batch, expected) and offset == place

@@ -59,4 +59,7 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise DamagedState(
             f"{name} has the version {state.get('version')!r} of the format, but {VERSION} is read here. Use the release that wrote it."
         )
+    missing = [name for name in ("weights", "ranks", "run") if name not in state]
+    if missing:
+        raise DamagedState(f"{name} is no saved state of a training run: it has no {missing[0]!r}.")
     return state

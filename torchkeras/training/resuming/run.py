@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from torchkeras.training.arrays import InMemory
 from torchkeras.training.batches import Batches
 from torchkeras.training.distributed import from_chief, processes, rank
 from torchkeras.training.hooks import each_callback
@@ -77,12 +78,12 @@ class Resuming:
         """This process's part of the state that the run begins with."""
         return None if self.state is None else part_of(self.state)
 
-    def watch(self, name: str, batches: Batches) -> Batches:
-        """Have data know their place, and begin at the one that was saved."""
-        mine = self.mine
-        batches.watch(None if mine is None else mine["feeds"].get(name))
-        self.feeds[name] = batches
-        return batches
+    def watch(self, name: str, batches: Batches) -> None:
+        """Have data know their place, and begin at the one that was saved. Data at hand that always come in the same order need not."""
+        if not isinstance(batches, InMemory) or batches.order.shuffle or name != "validation":
+            mine = self.mine
+            batches.watch(None if mine is None else mine["feeds"].get(name))
+            self.feeds[name] = batches
 
     # -- saving
 
