@@ -96,3 +96,15 @@ def test_what_only_keras_3_has_is_refused_where_it_means_something():
     config["config"]["layers"][1]["config"]["lora_rank"] = 4
     with pytest.raises(ValueError, match="was made with lora_rank=4, which only Keras 3 has"):
         model_from_json(json.dumps(config))
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("case", [case for case in CASES if case.get("more_fit")], ids=str)
+def test_a_model_that_is_saved_again_keeps_the_rules_of_keras_3(case, ending, tmp_path):
+    load(case).save(tmp_path / f"again.{ending}")
+    model = load_model(tmp_path / f"again.{ending}")
+    close(predictions(model, case), case.arrays("outputs"), case["atol"])
+    history = fit_more(model, case)
+    for name, values in case["more_history"].items():
+        np.testing.assert_allclose(history[name], values, rtol=1e-5, atol=1e-6)
+    close(predictions(model, case), case.arrays("more_outputs"), 2e-6)

@@ -123,9 +123,12 @@ def keras3_config(optimizer: Optimizer, plain: Any) -> dict[str, Any]:
         config[key] = plain(value) if isinstance(value, LearningRateSchedule) else float(value) if isinstance(value, float) else value
     if optimizer.decay:
         config["learning_rate"] = plain(_decaying(optimizer))
+    found = {key: value for key, value in config.items() if value is not None or key in _ARGUMENTS[1:]}
     if kind == "Nadam" and optimizer.schedule_decay != 1.0:  # type: ignore[attr-defined]
         warnings.warn("Nadam of Keras 3 raises its momentum faster than this one, so training goes on with other numbers there.", stacklevel=6)
-    return {key: value for key, value in config.items() if value is not None or key in _ARGUMENTS[1:]}
+    elif kind == "Nadam":
+        found["weight_decay"] = None  # by which a config of Keras 3's own Nadam is known when it is read again
+    return found
 
 
 def _decaying(optimizer: Optimizer) -> InverseTimeDecay:
