@@ -125,6 +125,10 @@ def order_steps(mask: Tensor, lengths: Sequence[int] | None = None, cut: Cut = o
     """
     if lengths is None:
         return _rectangle(mask, go_backwards)
+    if min(lengths) > 0:
+        ends = cut(sorted(lengths, reverse=True))
+        if len(ends) == 1:
+            return _one_block(mask, np.asarray(lengths, dtype=np.int64), go_backwards)
     return _blocks(mask, np.asarray(lengths, dtype=np.int64), cut, go_backwards)
 
 
@@ -162,6 +166,25 @@ def _rectangle(mask: Tensor, go_backwards: bool) -> StepOrder:
     last = first[(count[:, 0] - 1).clamp_min(0)] + row
     sizes = ((steps, batch),)
     return StepOrder(sizes, front.t().reshape(-1), padded.t().reshape(-1), (last,), first, mask, go_backwards, alive=count[:, 0] > 0)
+
+
+def _one_block(mask: Tensor, lengths: np.ndarray, go_backwards: bool) -> StepOrder:
+    """One block of rows that each have a step: nothing is to be gained by sorting them."""
+    batch, longest, count = len(lengths), int(lengths.max()), int(lengths.sum())
+    step = np.arange(longest)[:, None]
+    outside = step >= lengths
+    within = np.where(outside, 0, step)  # padding repeats a row's first step, as below
+    place = np.cumsum(lengths) - lengths + (lengths - 1 - within if go_backwards else within)
+    there = partial(_to_device, device=mask.device)
+    return StepOrder(
+        sizes=((longest, batch),),
+        source=_valid_positions(mask, count).index_select(0, there(place.reshape(-1))),
+        padded=there(outside.reshape(-1)) if longest * batch > count else None,
+        ends=(there((lengths - 1) * batch + np.arange(batch)),),
+        first=there(batch * np.arange(longest)),
+        given=mask,
+        go_backwards=go_backwards,
+    )
 
 
 def _blocks(mask: Tensor, lengths: np.ndarray, cut: Cut, go_backwards: bool) -> StepOrder:
