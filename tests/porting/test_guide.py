@@ -14,7 +14,7 @@ SNIPPETS = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "porting.md").r
 
 
 def test_the_guide_has_snippets():
-    assert len(SNIPPETS) == 4
+    assert len(SNIPPETS) == 5
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
