@@ -103,7 +103,7 @@ def test_tensorflow_folders_and_checkpoints_tell_how_to_turn_them_into_h5(tmp_pa
 
 def test_no_permission_is_said(tmp_path, monkeypatch):
     hostile.good(tmp_path / "a.h5").close()
-    monkeypatch.setattr(os, "access", lambda *args: False)
+    monkeypatch.setattr(os, "access", lambda *args, **options: False)
     with pytest.raises(NoPermissionError, match=r"No permission to read '.*a\.h5'"):
         read_all(tmp_path / "a.h5")
 
