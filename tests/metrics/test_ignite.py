@@ -8,6 +8,8 @@ import torch
 from ignite.engine import Engine
 
 from torchkeras import metrics
+from torchkeras.layers import Dense
+from torchkeras.models import Sequential
 
 BATCHES = [(torch.rand(rows, 3), torch.randint(0, 3, (rows,))) for rows in (4, 4, 1)]
 
@@ -93,3 +95,12 @@ def test_what_another_library_cannot_do_is_refused():
         metrics.serialize(metric)
     with pytest.raises(TypeError, match=r"from_external takes an object with update\(preds, target\), compute\(\) and reset\(\)"):
         metrics.from_external(object())
+
+
+def test_a_genuine_torchmetric_counts_as_ours_does():
+    torchmetrics = pytest.importorskip("torchmetrics")
+    model = Sequential([Dense(3, activation="softmax", input_shape=(4,))])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy", torchmetrics.Accuracy(task="multiclass", num_classes=3)])
+    history = model.fit(torch.rand(40, 4), torch.randint(0, 3, (40,)), epochs=2, verbose=0, validation_split=0.2).history
+    assert history["multiclass_accuracy"] == pytest.approx(history["accuracy"])
+    assert history["val_multiclass_accuracy"] == pytest.approx(history["val_accuracy"])
