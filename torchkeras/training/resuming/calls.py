@@ -83,6 +83,7 @@ class StateCalls(Compiling):
 
     def _ready_for_state(self, who: str) -> None:
         """Bind the optimizer of a built model."""
+        weights.refuse_shards(self, who)
         if not self._is_built_deep():
             raise ValueError(
                 f"Model '{self.name}' has no weights yet. Build it before {who}(): call it once, or give its first layer an input_shape."

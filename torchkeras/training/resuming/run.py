@@ -62,7 +62,10 @@ class Resuming:
         """What saves a run with these callbacks; `None` where nothing does, and nothing is to be gone on with."""
         savers = savers_of(callbacks)
         state, model._state_to_go_on = model._state_to_go_on, None
-        return cls(model, savers, state) if savers or state is not None else None
+        if not savers and state is None:
+            return None
+        weights.refuse_shards(model, type(savers[0]).__name__ if savers else "restore_state")
+        return cls(model, savers, state)
 
     @staticmethod
     def _newest(keeper: Any) -> dict[str, Any] | None:

@@ -11,11 +11,25 @@ from torch import Tensor, nn
 from torchkeras.metrics import Mean, Metric
 from torchkeras.metrics.variable import as_variable
 from torchkeras.training.compiling import Compiling
+from torchkeras.training.fully_sharded import wanted as wants_shards
 from torchkeras.training.resuming.generators import own_states, set_own_states
 from torchkeras.training.resuming.plain import from_plain, to_plain
 
 if TYPE_CHECKING:
     from torchkeras.training.compiled import Compiled
+
+
+def refuse_shards(model: Compiling, who: str) -> None:
+    """A state is of whole weights.
+
+    Raises:
+        ValueError: each process has, or is to have, a shard of every weight.
+    """
+    if wants_shards(model):
+        raise ValueError(
+            f"{who} cannot keep the state of model '{model.name}', compiled with distribute='fsdp': its weights and the optimizer's state are in "
+            "shards. Use ModelCheckpoint(save_weights_only=True), or distribute='ddp'."
+        )
 
 
 def shared_state(model: Compiling) -> dict[str, Any]:
