@@ -104,6 +104,14 @@ def test_states_are_zeros_from_the_start_where_the_batch_is_known():
     assert [tuple(state.shape) for state in layer.states] == [(4, 3), (4, 3)] and not any(state.any() for state in layer.states)
 
 
+def test_states_from_the_start_have_memory_of_their_own():
+    layer = LSTM(3, stateful=True)
+    layer.build((2, 4, 1))
+    hidden, cell = layer.states
+    hidden.fill_(1.0)
+    assert not cell.any()
+
+
 def test_states_can_be_set():
     layer = LSTM(3, stateful=True, return_state=True)
     x, start = torch.randn(2, 4, 2), [np.random.randn(2, 3), np.random.randn(2, 3)]

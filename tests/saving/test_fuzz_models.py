@@ -36,7 +36,7 @@ def test_damaged_files_never_harm_a_model():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [101, 102])
+@pytest.mark.parametrize("seed", [101])
 def test_thousands_of_damaged_files_never_harm_a_model(seed):
     run(2000, seed)
 

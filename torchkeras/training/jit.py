@@ -79,8 +79,12 @@ class WholeStep:
 
     @staticmethod
     def fits(model: Any, direct: bool) -> bool:
-        """Whether a model's step can be one graph: it has no state besides its weights, and is `direct`, its loss that of its outputs alone."""
-        if not direct or model._record_ is None:
+        """Whether a model's step can be one graph: it has no state besides its weights, and is `direct`, its loss that of its outputs alone.
+
+        Outputs come out of it as new tensors, so they may carry no masks, which metrics need.
+        """
+        record = model._record_
+        if not direct or record is None or any(record.infos[number].masked for number in record.output_numbers()):
             return False
         for layer in model.sublayers():
             lasting = [name for name, buffer in layer._buffers.items() if buffer is not None and name not in layer._non_persistent_buffers_set]

@@ -208,8 +208,11 @@ def _locked(part: Path) -> Iterator[IO[bytes]]:
         with open(part, "a+b") as file:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                # while this process waited, the other may have finished and moved the file away
-                if not part.exists() or os.fstat(file.fileno()).st_ino != part.stat().st_ino:
+                try:  # while this process waited, the other may have finished and moved the file away
+                    same = os.fstat(file.fileno()).st_ino == part.stat().st_ino
+                except FileNotFoundError:
+                    same = False
+                if not same:
                     continue
             yield file
             return

