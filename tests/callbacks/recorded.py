@@ -67,3 +67,16 @@ def check_logs(mine: dict[str, Any], theirs: dict[str, Any], what: str) -> None:
     assert list(mine) == list(theirs), what
     for name, value in theirs.items():
         np.testing.assert_allclose(mine[name], value, rtol=2e-5, atol=1e-6, err_msg=f"{what} {name}")
+
+
+def fit(given: Any, model: Any = None, epochs: int = 2, **more: Any) -> Any:
+    """Train a small model with callbacks."""
+    x, y = data()
+    model = model or make_model()
+    return model.fit(x, y, batch_size=4, epochs=epochs, verbose=0, shuffle=False, callbacks=given, **more)
+
+
+def validated() -> dict[str, Any]:
+    """Arguments that have `fit` validate."""
+    x, y = data()
+    return {"validation_data": (x[:6], y[:6])}

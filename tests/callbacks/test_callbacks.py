@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.callbacks.recorded import data, make_model
+from tests.callbacks.recorded import data, fit, make_model, validated
 from torchkeras import callbacks, generations
 from torchkeras.callbacks import (
     BaseLogger,
@@ -30,23 +30,11 @@ from torchkeras.callbacks.terminate_on_nan import _LateCopy
 from torchkeras.training import hooks
 from torchkeras.training.logs import Logs
 
-
-def _fit(given, model=None, epochs=2, **more):
-    x, y = data()
-    model = model or make_model()
-    return model.fit(x, y, batch_size=4, epochs=epochs, verbose=0, shuffle=False, callbacks=given, **more)
-
-
-def _validated():
-    x, y = data()
-    return {"validation_data": (x[:6], y[:6])}
-
-
 # -- TerminateOnNaN
 
 
 def test_nothing_happens_while_losses_are_finite():
-    assert len(_fit([TerminateOnNaN()]).epoch) == 2
+    assert len(fit([TerminateOnNaN()]).epoch) == 2
 
 
 def test_a_loss_that_is_no_number_is_found_late_on_a_device_that_is_not_waited_for(capsys, monkeypatch):
@@ -119,7 +107,7 @@ def test_late_copies_arrive_on_cuda():
 
 def test_functions_are_called_with_what_hooks_get():
     seen = []
-    _fit(
+    fit(
         [
             LambdaCallback(
                 on_train_begin=lambda logs: seen.append("begin"), on_epoch_end=lambda epoch, logs: seen.append((epoch, sorted(logs))), note=3
@@ -134,7 +122,7 @@ def test_functions_are_called_with_what_hooks_get():
 
 def test_newer_hooks_can_be_functions_too():
     seen = []
-    _fit([LambdaCallback(on_test_end=lambda logs: seen.append(sorted(logs)))], epochs=1, **_validated())
+    fit([LambdaCallback(on_test_end=lambda logs: seen.append(sorted(logs)))], epochs=1, **validated())
     assert seen == [["accuracy", "loss"]]
 
 
@@ -273,7 +261,7 @@ def test_a_slow_hook_is_told_of_once(monkeypatch):
 
 def test_states_find_their_callbacks_again():
     one = hooks.CallbackList([EarlyStopping("loss", patience=5), History(), LambdaCallback()])
-    _fit(list(one), epochs=3)
+    fit(list(one), epochs=3)
     other = hooks.CallbackList([History(), EarlyStopping("loss", patience=5)])
     other.load_state_dict(one.state_dict())
     assert other.callbacks[0].history == one.callbacks[1].history
@@ -285,8 +273,8 @@ def test_states_find_their_callbacks_again():
 def test_a_state_loaded_before_fit_counts_in_it_and_not_in_the_next():
     stopping = EarlyStopping("loss", mode="max", patience=3)
     stopping.load_state_dict({"wait": 2, "best": math.inf, "stopped_epoch": 0, "best_weights": None})
-    assert len(_fit([stopping], epochs=9).epoch) == 1
-    assert len(_fit([stopping], epochs=9).epoch) == 4
+    assert len(fit([stopping], epochs=9).epoch) == 1
+    assert len(fit([stopping], epochs=9).epoch) == 4
 
 
 def test_a_subclass_need_not_call_the_base():
@@ -298,7 +286,7 @@ def test_a_subclass_need_not_call_the_base():
             self.seen += 1
 
     own = Own()
-    _fit([own])
+    fit([own])
     assert own.seen == 6 and own.model is not None and own.params["epochs"] == 2
 
 
@@ -316,7 +304,7 @@ def test_values_of_batches_are_not_read_unless_looked_at(monkeypatch):
         def on_train_batch_end(self, batch, logs=None):
             looks.append(logs.looked)
 
-    _fit([Idle()])
+    fit([Idle()])
     assert looks == [False] * 6 and not reads
 
 
@@ -327,6 +315,6 @@ def test_a_callback_that_raises_leaves_the_model_usable():
 
     model = make_model()
     with pytest.raises(RuntimeError, match="broken on purpose"):
-        _fit([Broken()], model)
+        fit([Broken()], model)
     assert not model.training
-    assert len(_fit([], model).epoch) == 2
+    assert len(fit([], model).epoch) == 2

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.callbacks.recorded import data, make_model
+from tests.callbacks.recorded import data, fit, make_model
 from torchkeras import generations
 from torchkeras.callbacks import (
     EarlyStopping,
@@ -19,18 +19,6 @@ from torchkeras.callbacks import (
     ReduceLROnPlateau,
 )
 from torchkeras.callbacks.monitoring import find, settle_mode, twin
-
-
-def _fit(given, model=None, epochs=2, **more):
-    x, y = data()
-    model = model or make_model()
-    return model.fit(x, y, batch_size=4, epochs=epochs, verbose=0, shuffle=False, callbacks=given, **more)
-
-
-def _validated():
-    x, y = data()
-    return {"validation_data": (x[:6], y[:6])}
-
 
 # -- names
 
@@ -65,7 +53,7 @@ def test_monitor_finds_the_other_spelling(version, monitor, tmp_path):
 )
 def test_an_unknown_monitor_warns_and_lists_what_there_is(callback):
     with pytest.warns(RuntimeWarning, match=r"lss.* Available metrics are: loss, accuracy(, lr)?\."):
-        _fit([callback], epochs=1)
+        fit([callback], epochs=1)
 
 
 @pytest.mark.parametrize("cls", [EarlyStopping, ReduceLROnPlateau, lambda **more: ModelCheckpoint("unused.h5", **more)])
@@ -86,7 +74,7 @@ def test_auto_mode_goes_by_the_name():
 
 def test_early_stopping_prints_as_keras_does(capsys):
     stopping = EarlyStopping("loss", mode="max", verbose=1, restore_best_weights=True)
-    _fit([stopping], epochs=5)
+    fit([stopping], epochs=5)
     assert capsys.readouterr().out == "Restoring model weights from the end of the best epoch.\nEpoch 00002: early stopping\n"
 
 
@@ -94,14 +82,14 @@ def test_early_stopping_puts_the_best_weights_back():
     model = make_model()
     weights = []
     keep = LambdaCallback(on_epoch_end=lambda epoch, logs: weights.append(model.get_weights()))
-    _fit([keep, EarlyStopping("loss", mode="max", patience=2, restore_best_weights=True)], model, epochs=9)
+    fit([keep, EarlyStopping("loss", mode="max", patience=2, restore_best_weights=True)], model, epochs=9)
     assert len(weights) == 3
     np.testing.assert_array_equal(model.get_weights()[0], weights[0][0])
 
 
 def test_a_baseline_that_is_never_beaten_leaves_the_last_weights():
     with pytest.warns(RuntimeWarning, match="no epoch's loss was better than -1"):
-        history = _fit([EarlyStopping("loss", baseline=-1.0, patience=2, restore_best_weights=True)], epochs=9)
+        history = fit([EarlyStopping("loss", baseline=-1.0, patience=2, restore_best_weights=True)], epochs=9)
     assert len(history.epoch) == 2
 
 
@@ -113,7 +101,7 @@ def test_min_delta_is_signed_as_the_release_has_it():
 
 def test_a_callback_starts_afresh_in_each_fit():
     stopping = EarlyStopping("loss", mode="max")
-    assert [len(_fit([stopping], epochs=5).epoch) for _ in range(2)] == [2, 2]
+    assert [len(fit([stopping], epochs=5).epoch) for _ in range(2)] == [2, 2]
 
 
 # -- the learning rate
@@ -138,20 +126,20 @@ def test_the_old_name_of_min_delta_still_works():
 )
 def test_schedules_of_both_signatures(schedule):
     model = make_model()
-    history = _fit([LearningRateScheduler(schedule)], model, epochs=3)
+    history = fit([LearningRateScheduler(schedule)], model, epochs=3)
     np.testing.assert_allclose(history.history["lr"], [0.25, 0.125, 0.0625])
     assert float(model.optimizer.lr) == 0.0625
 
 
 def test_a_schedule_may_give_a_tensor():
-    history = _fit([LearningRateScheduler(lambda epoch, lr: torch.tensor(lr / 2))])
+    history = fit([LearningRateScheduler(lambda epoch, lr: torch.tensor(lr / 2))])
     np.testing.assert_allclose(history.history["lr"], [0.25, 0.125])
 
 
 @pytest.mark.parametrize("wrong", [1, "0.1", None, torch.tensor([1, 2])])
 def test_a_schedule_must_give_a_float(wrong):
     with pytest.raises(ValueError, match="The output of the schedule of LearningRateScheduler should be a float, but for epoch 0 it is"):
-        _fit([LearningRateScheduler(lambda epoch: wrong)])
+        fit([LearningRateScheduler(lambda epoch: wrong)])
 
 
 def test_an_error_in_a_schedule_comes_through():
@@ -159,7 +147,7 @@ def test_an_error_in_a_schedule_comes_through():
         raise TypeError("broken on purpose")
 
     with pytest.raises(TypeError, match="broken on purpose"):
-        _fit([LearningRateScheduler(broken)])
+        fit([LearningRateScheduler(broken)])
     with pytest.raises(TypeError, match=r"takes a function of the epoch, but got 0.1"):
         LearningRateScheduler(0.1)
 
@@ -171,8 +159,8 @@ def test_a_rate_that_follows_a_schedule_is_left_alone():
     model = make_model()
     model.compile(SGD(ExponentialDecay(0.1, 10, 0.9)), "mse")
     with pytest.raises(ValueError, match="LearningRateScheduler cannot set the learning rate of SGD: it follows the schedule"):
-        _fit([LearningRateScheduler(lambda epoch: 0.1)], model)
-    history = _fit([ReduceLROnPlateau("loss")], model)
+        fit([LearningRateScheduler(lambda epoch: 0.1)], model)
+    history = fit([ReduceLROnPlateau("loss")], model)
     assert history.history["lr"][1] < history.history["lr"][0] < 0.1
 
 

@@ -15,7 +15,7 @@ import warnings
 import numpy as np
 import pytest
 
-from tests.callbacks.recorded import data, make_model
+from tests.callbacks.recorded import data, fit, make_model
 from torchkeras import generations
 from torchkeras.callbacks import (
     CSVLogger,
@@ -24,18 +24,6 @@ from torchkeras.callbacks import (
     RemoteMonitor,
 )
 
-
-def _fit(given, model=None, epochs=2, **more):
-    x, y = data()
-    model = model or make_model()
-    return model.fit(x, y, batch_size=4, epochs=epochs, verbose=0, shuffle=False, callbacks=given, **more)
-
-
-def _validated():
-    x, y = data()
-    return {"validation_data": (x[:6], y[:6])}
-
-
 # -- ModelCheckpoint
 
 
@@ -43,7 +31,7 @@ def test_checkpoints_hold_the_weights_of_their_time(tmp_path):
     model = make_model()
     weights = []
     keep = LambdaCallback(on_epoch_end=lambda epoch, logs: weights.append(model.get_weights()))
-    _fit([keep, ModelCheckpoint(tmp_path / "w{epoch:02d}.h5", save_weights_only=True)], model)
+    fit([keep, ModelCheckpoint(tmp_path / "w{epoch:02d}.h5", save_weights_only=True)], model)
     assert sorted(os.listdir(tmp_path)) == ["w01.h5", "w02.h5"]
     model.load_weights(tmp_path / "w01.h5")
     np.testing.assert_array_equal(model.get_weights()[0], weights[0][0])
@@ -51,7 +39,7 @@ def test_checkpoints_hold_the_weights_of_their_time(tmp_path):
 
 def test_whole_models_are_saved(tmp_path):
     model = make_model()
-    _fit([ModelCheckpoint(tmp_path / "model.h5")], model)
+    fit([ModelCheckpoint(tmp_path / "model.h5")], model)
     from torchkeras.models import load_model
 
     np.testing.assert_allclose(load_model(tmp_path / "model.h5").predict(data()[0]), model.predict(data()[0]), rtol=1e-6)
@@ -61,12 +49,12 @@ def test_a_template_with_an_unknown_name_is_told_of():
     with pytest.raises(
         KeyError, match=r"cannot fill in its filepath 'w\{val_lss:.2f\}.h5': the logs have no 'val_lss'. They have loss, accuracy, epoch"
     ):
-        _fit([ModelCheckpoint("w{val_lss:.2f}.h5")])
+        fit([ModelCheckpoint("w{val_lss:.2f}.h5")])
 
 
 def test_a_folder_instead_of_a_file_is_told_of(tmp_path):
     with pytest.raises(IsADirectoryError, match=r"needs the name of a file, but filepath .* is a directory"):
-        _fit([ModelCheckpoint(tmp_path)])
+        fit([ModelCheckpoint(tmp_path)])
 
 
 @pytest.mark.parametrize("wrong", ["batch", 0, -1, 2.5, True])
@@ -88,13 +76,13 @@ def test_the_seventh_argument_is_that_of_the_release():
 
 def test_batches_are_watched_only_where_save_freq_counts_them(tmp_path):
     assert not ModelCheckpoint("unused.h5").listens("on_train_batch_end")
-    _fit([ModelCheckpoint(tmp_path / "{epoch}-{batch}.h5", save_weights_only=True, save_freq=2)])
+    fit([ModelCheckpoint(tmp_path / "{epoch}-{batch}.h5", save_weights_only=True, save_freq=2)])
     assert sorted(os.listdir(tmp_path)) == ["1-2.h5", "2-1.h5", "2-3.h5"]
 
 
 def test_the_newest_file_is_loaded_on_restart(tmp_path):
     first, second = make_model(), make_model()
-    _fit([], second)
+    fit([], second)
     second.save_weights(tmp_path / "w2.h5")
     first.save_weights(tmp_path / "w1.h5")
     os.utime(tmp_path / "w1.h5", (1, 1))
@@ -102,9 +90,9 @@ def test_the_newest_file_is_loaded_on_restart(tmp_path):
     model = make_model()
     seen = []
     keep = LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(model.get_weights()))
-    _fit([ModelCheckpoint(tmp_path / "w{epoch}.h5", save_weights_only=True, load_weights_on_restart=True), keep], model, epochs=1)
+    fit([ModelCheckpoint(tmp_path / "w{epoch}.h5", save_weights_only=True, load_weights_on_restart=True), keep], model, epochs=1)
     np.testing.assert_array_equal(seen[0][0], second.get_weights()[0])
-    _fit([ModelCheckpoint(tmp_path / "missing" / "w{epoch}.h5", save_weights_only=True, load_weights_on_restart=True)], model, epochs=0)
+    fit([ModelCheckpoint(tmp_path / "missing" / "w{epoch}.h5", save_weights_only=True, load_weights_on_restart=True)], model, epochs=0)
 
 
 def test_a_subclassed_model_gives_its_weights():
@@ -125,7 +113,7 @@ def test_a_full_disk_is_one_warning(tmp_path, monkeypatch):
     break_disk = LambdaCallback(on_epoch_begin=lambda epoch, logs: epoch != 1 or monkeypatch.setattr(logger._file, "write", full))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert len(_fit([break_disk, logger], epochs=4).epoch) == 4
+        assert len(fit([break_disk, logger], epochs=4).epoch) == 4
     messages = [str(item.message) for item in caught if "CSVLogger" in str(item.message)]
     assert len(messages) == 1 and "No space left on device" in messages[0]
     assert (tmp_path / "log.csv").read_text().count("\n") == 2
@@ -134,7 +122,7 @@ def test_a_full_disk_is_one_warning(tmp_path, monkeypatch):
 def test_an_unfinished_row_is_cut_off(tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes(b"epoch,accuracy,loss\r\n0,0.5,1.0\r\n1,0.")
-    _fit([CSVLogger(path, append=True)], epochs=1)
+    fit([CSVLogger(path, append=True)], epochs=1)
     lines = path.read_bytes().split(b"\r\n")
     assert lines[:2] == [b"epoch,accuracy,loss", b"0,0.5,1.0"] and lines[2].startswith(b"0,") and lines[3:] == [b""]
 
@@ -142,17 +130,17 @@ def test_an_unfinished_row_is_cut_off(tmp_path):
 def test_appended_rows_keep_the_columns_of_the_file(tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes(b"epoch,val_loss,loss\r\n")
-    history = _fit([CSVLogger(path, append=True)], epochs=1)
+    history = fit([CSVLogger(path, append=True)], epochs=1)
     row = path.read_text().split()[1].split(",")
     assert row[:2] == ["0", "NA"] and math.isclose(float(row[2]), history.history["loss"][0])
     path.write_bytes(b"epoch,other\r\n")
     with pytest.warns(UserWarning, match=r"whose columns \['other'\] have none of the logs' names \['accuracy', 'loss'\]"):
-        _fit([CSVLogger(path, append=True)], epochs=1)
+        fit([CSVLogger(path, append=True)], epochs=1)
 
 
 def test_a_file_that_cannot_be_written_is_told_of(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
-        _fit([CSVLogger(tmp_path / "missing" / "log.csv")])
+        fit([CSVLogger(tmp_path / "missing" / "log.csv")])
     with pytest.raises(ValueError, match="a separator of one character, but got ', '"):
         CSVLogger("log.csv", separator=", ")
 
@@ -186,7 +174,7 @@ def server():
 @pytest.mark.parametrize("as_json", [False, True])
 def test_epochs_are_sent_to_a_server(server, as_json):
     root, got = server
-    history = _fit([RemoteMonitor(root, path="/here/", field="what", headers={"X-Own": "yes"}, send_as_json=as_json)])
+    history = fit([RemoteMonitor(root, path="/here/", field="what", headers={"X-Own": "yes"}, send_as_json=as_json)])
     assert [entry[0] for entry in got] == ["/here/"] * 2 and [entry[2] for entry in got] == ["yes"] * 2
     for epoch, (_, kind, _, body) in enumerate(got):
         assert kind == ("application/json" if as_json else "application/x-www-form-urlencoded")
@@ -196,4 +184,4 @@ def test_epochs_are_sent_to_a_server(server, as_json):
 
 def test_a_server_that_cannot_be_reached_is_a_warning():
     with pytest.warns(RuntimeWarning, match="Could not reach RemoteMonitor root server at http://127.0.0.1:9"):
-        assert len(_fit([RemoteMonitor("http://127.0.0.1:9", timeout=1)], epochs=1).epoch) == 1
+        assert len(fit([RemoteMonitor("http://127.0.0.1:9", timeout=1)], epochs=1).epoch) == 1
