@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from torchkeras.metrics import Metric
 from torchkeras.metrics.processes import several
+from torchkeras.training.meeting import meet
 
 TIMEOUT = datetime.timedelta(minutes=30)  # for a process that hangs; one that ends is noticed at once
 _ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -33,7 +34,7 @@ def start() -> bool:
 
     NCCL carries what is on CUDA, gloo what is on the CPU. A process group that the program has made is taken as it is.
     """
-    distributed = torch.distributed
+    distributed: Any = torch.distributed
     if not distributed.is_available():
         return False
     if not distributed.is_initialized():
@@ -42,7 +43,10 @@ def start() -> bool:
         cuda = torch.cuda.is_available()
         if cuda:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
+        store, number, count = next(distributed.rendezvous("env://", timeout=TIMEOUT))
+        store.set_timeout(TIMEOUT)
+        backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+        distributed.init_process_group(backend, store=meet(store, number, count), rank=number, world_size=count, timeout=TIMEOUT)
         atexit.register(_leave)
     if several() and not _state["seeded"]:
         # one seed in all of them would drop the same units in every part of a batch
