@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import importlib.util
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ def test_a_module_is_one_node_and_keeps_its_mode(module_and_shape, late):
     start = x * 1
     if late:
         Model(x, start)
-        assert nn.Module.__call__ is doors._torch_call
+        assert nn.Module.__call__ is doors.torch_call
     model = Model(x, module(start))
     assert [type(layer) for layer in model.layers[1:]] == [TorchOp, type(module)]
     assert model.layers[-1] is module
@@ -176,25 +177,36 @@ def test_a_trial_leaves_no_trace_in_a_module():
 
 def test_module_calls_are_torchs_own_once_no_graph_is_open():
     x = Input((3,))
-    assert nn.Module.__call__ is not doors._torch_call
+    assert nn.Module.__call__ is not doors.torch_call
     y = Dense(2)(x)
     Model(x, y)
-    assert nn.Module.__call__ is doors._torch_call
+    assert nn.Module.__call__ is doors.torch_call
     model = Model(x, Dense(2)(x))
     assert model.output.shape == (None, 2)
-    assert nn.Module.__call__ is not doors._torch_call
+    assert nn.Module.__call__ is not doors.torch_call
     with doors.not_watching():
-        assert nn.Module.__call__ is doors._torch_call
-    assert nn.Module.__call__ is not doors._torch_call
+        assert nn.Module.__call__ is doors.torch_call
+    assert nn.Module.__call__ is not doors.torch_call
     Model(model.input, nn.Linear(2, 1)(model.output))
-    assert nn.Module.__call__ is doors._torch_call
+    assert nn.Module.__call__ is doors.torch_call
+
+
+@pytest.mark.parametrize("room", ["torchkeras.graph.plan", "torchkeras.training.direct"])
+def test_a_room_imported_while_a_graph_is_open_calls_modules_without_the_door(room):
+    x = Input((3,))  # a program imports Model, and all that it needs, at the first use
+    assert nn.Module.__call__ is not doors.torch_call
+    spec = importlib.util.find_spec(room)
+    late = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(late)
+    assert late.torch_call is doors.torch_call
+    del x
 
 
 def test_a_forgotten_graph_closes_itself():
     Dense(2)(Input((3,)))
-    assert nn.Module.__call__ is not doors._torch_call
+    assert nn.Module.__call__ is not doors.torch_call
     gc.collect()
-    assert nn.Module.__call__ is doors._torch_call
+    assert nn.Module.__call__ is doors.torch_call
 
 
 def test_plain_calls_go_on_while_a_graph_is_open():
@@ -210,7 +222,7 @@ def test_plain_calls_go_on_while_a_graph_is_open():
     del x
     gc.collect()
     module(data)
-    assert nn.Module.__call__ is doors._torch_call
+    assert nn.Module.__call__ is doors.torch_call
 
 
 def test_compiled_modules_take_part():

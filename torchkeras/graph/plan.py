@@ -10,9 +10,8 @@ from torch import nn
 
 from torchkeras.graph.record import Record, Step, Value, fill
 from torchkeras.layers.base import Layer, get_mask, has_mask, set_mask
-from torchkeras.layers.raw_modules import is_plain_door
+from torchkeras.layers.raw_modules import is_plain_door, torch_call
 
-_module_call = nn.Module.__call__
 # how a step is called: on one tensor, on a list of them (both for one tensor), in any other way, or with the steps after it
 _ONE, _LIST, _OTHER, _CHAIN = range(4)
 
@@ -51,7 +50,7 @@ class Call:
         kwargs = {"training": module.training} if self.takes_training else {}
         if mask is not None and self.takes_mask:
             kwargs["mask"] = mask
-        values[self.target] = output = _module_call(module, value, **kwargs)
+        values[self.target] = output = torch_call(module, value, **kwargs)
         if masks is not None and (mask is not None or getattr(module, "_masks_itself", False)) and isinstance(module, Layer):
             masks[self.target] = get_mask(output) if module.hangs_masks else module.compute_mask(value, mask)
 
@@ -60,7 +59,7 @@ class Call:
         args, kwargs = fill((self.step.args, self.step.kwargs), values.__getitem__)
         if isinstance(module, Layer):
             kwargs = module.fill(kwargs, mask)
-        result = module(*args, **kwargs) if self.own_door else _module_call(module, *args, **kwargs)
+        result = module(*args, **kwargs) if self.own_door else torch_call(module, *args, **kwargs)
         store(values, self.step.structure, result)
 
 
@@ -133,7 +132,7 @@ class Plan:
         if self.chain is not None:
             value = inputs[0]
             for key in self.chain:
-                value = _module_call(modules[key], value)
+                value = torch_call(modules[key], value)
             return value
         values = self._start(inputs)
         for call in self.calls:
@@ -146,9 +145,9 @@ class Plan:
                 module = modules[call.key]
                 value = values[call.source] if form == _ONE else [values[number] for number in call.source]
                 if call.takes_training:
-                    values[call.target] = _module_call(module, value, training=module.training)
+                    values[call.target] = torch_call(module, value, training=module.training)
                 else:
-                    values[call.target] = _module_call(module, value)
+                    values[call.target] = torch_call(module, value)
             for number in call.done:
                 values[number] = None
         if self.single_output is not None:

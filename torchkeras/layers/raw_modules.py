@@ -20,7 +20,7 @@ from torchkeras.layers.nodes import Node
 from torchkeras.layers.symbolic import KerasTensor, in_trial, raw_call, real_tensors, run_trial, run_trials, shapes_text, symbolic_leaves
 from torchkeras.layers.under_way import is_layer, late, told
 
-_torch_call = nn.Module.__call__
+torch_call = nn.Module.__call__  # torch's own: rooms that are imported while a graph is open take it from here
 _open: dict[int, weakref.ref[KerasTensor]] = {}  # symbolic tensors that no model has taken up yet
 
 
@@ -48,7 +48,7 @@ def _forget(keys: Iterable[int]) -> None:
 
 def _close() -> None:
     if nn.Module.__call__ is _door:  # else torch.fx is tracing: it puts the door back, which then closes itself
-        nn.Module.__call__ = _torch_call  # type: ignore[method-assign]
+        nn.Module.__call__ = torch_call  # type: ignore[method-assign]
 
 
 @contextlib.contextmanager
@@ -63,14 +63,14 @@ def not_watching() -> Iterator[None]:
 
 def is_plain_door(module: nn.Module) -> bool:
     """Whether calling a module is torch's own `__call__`, be it behind our door."""
-    return type(module).__call__ in (_torch_call, _door)
+    return type(module).__call__ in (torch_call, _door)
 
 
 def _door(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
     if torch.compiler.is_compiling() or in_trial() or not symbolic_leaves((args, kwargs)) or raw_call() is not None:
         if not _open:
             _close()
-        return _torch_call(self, *args, **kwargs)
+        return torch_call(self, *args, **kwargs)
     return record_call(self, args, kwargs)
 
 

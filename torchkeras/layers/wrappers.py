@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from torchkeras import generations
 from torchkeras.layers.base import Layer, layer_registry
 from torchkeras.layers.bidirectional import Bidirectional
+from torchkeras.layers.raw_modules import torch_call
 from torchkeras.layers.recurrent.calling import takes
 from torchkeras.layers.recurrent.rnn import RNN
 from torchkeras.layers.wrapper import Wrapper
-
-_module_call = nn.Module.__call__
 
 
 @layer_registry.add()
@@ -62,13 +61,13 @@ class TimeDistributed(Wrapper):
         if not isinstance(layer, Layer):
             return layer(inputs)
         if training is None and mask is None:
-            return _module_call(layer, inputs, **layer.fill({}, None))
+            return torch_call(layer, inputs, **layer.fill({}, None))
         kwargs: dict[str, Any] = {}
         if mask is not None and takes(layer, "mask"):
             kwargs["mask"] = mask
         if training is not None and takes(layer, "training"):
             kwargs["training"] = training
-        return _module_call(layer, inputs, **layer.fill(kwargs, None))
+        return torch_call(layer, inputs, **layer.fill(kwargs, None))
 
     def _mask_inside(self, inputs: Tensor, mask: Any) -> Tensor | None:
         """The mask of the layer inside: (batch * steps, ...). One of the outer steps alone is none for a recurrent layer."""

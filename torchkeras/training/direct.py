@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules import module as torch_module
 
 from torchkeras.graph.plan import Plan
 from torchkeras.layers.masks import get_mask, has_mask
 from torchkeras.layers.phase import fixed_phase, running
+from torchkeras.layers.raw_modules import torch_call
 
 if TYPE_CHECKING:
     from torchkeras.training.compiling import Compiling
 
 _OWN = __name__.split(".")[0]
-_module_call = nn.Module.__call__
 
 
 def direct_call(model: Compiling) -> Callable[[Any], Any]:
@@ -51,7 +51,7 @@ def direct_call(model: Compiling) -> Callable[[Any], Any]:
         if hooked or type(x) is not Tensor or x.dim() != ndim or (to_float is not None and not x.is_floating_point()) or has_mask(get_mask(x)):
             return model(x)
         for key in chain:
-            x = _module_call(modules[key], x)
+            x = torch_call(modules[key], x)
         return x
 
     return call

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_module_call = nn.Module.__call__
+from torchkeras.layers.raw_modules import torch_call
 
 
 def is_torch_cell(cell: Any) -> bool:
@@ -62,7 +62,7 @@ _PARAMETERS: dict[Any, frozenset[str]] = {}  # functools.cache is not for functi
 def call_cell(cell: Any, inputs: Any, states: list[Tensor], constants: Any, training: bool | None) -> tuple[Tensor, list[Tensor]]:
     """One step of any cell: (output, flat new states)."""
     if is_torch_cell(cell):
-        new = _module_call(cell, inputs, states[0] if len(states) == 1 else tuple(states))
+        new = torch_call(cell, inputs, states[0] if len(states) == 1 else tuple(states))
         return flat_sizes(new)[0], flat_sizes(new)
     kwargs: dict[str, Any] = {}
     if constants and takes(cell, "constants"):
@@ -71,5 +71,5 @@ def call_cell(cell: Any, inputs: Any, states: list[Tensor], constants: Any, trai
         kwargs["training"] = training
     packed = pack_like(cell_states(cell), states)
     # past the door of the layer: the cell is built, and nothing of a single step is recorded
-    output, new = _module_call(cell, inputs, packed, **kwargs) if isinstance(cell, nn.Module) else cell.call(inputs, packed, **kwargs)
+    output, new = torch_call(cell, inputs, packed, **kwargs) if isinstance(cell, nn.Module) else cell.call(inputs, packed, **kwargs)
     return output, flat_sizes(new)
