@@ -115,6 +115,30 @@ class TestBidirectional:
             layer.merge_mode = mode
             torch.testing.assert_close(layer(x), expected)
 
+    @pytest.mark.parametrize("merge_mode", ["concat", "sum", None])
+    @pytest.mark.parametrize("each", [True, False])
+    @pytest.mark.parametrize("mask", [MASK, torch.ones_like(MASK)])
+    def test_one_call_for_both_directions_changes_nothing(self, merge_mode, each, mask):
+        layer = Bidirectional(GRU(3, return_sequences=each, return_state=True), merge_mode=merge_mode)
+        x = torch.randn(3, 4, 2)
+        with torch.no_grad():
+            quick = layer(x, mask=mask)
+            layer.backward_layer.register_forward_hook(lambda *call: None)  # somebody waits for the calls: two of them
+            torch.testing.assert_close(quick, layer(x, mask=mask))
+
+    def test_a_side_with_a_call_of_its_own_is_called(self):
+        class Doubled(GRU):
+            def call(self, inputs, mask=None, training=None, initial_state=None, constants=None):
+                return 2 * super().call(inputs, mask, training, initial_state, constants)
+
+        torch.manual_seed(0)
+        plain, x = Bidirectional(GRU(3)), torch.randn(3, 4, 2)
+        plain(x)
+        layer = Bidirectional(Doubled(3), weights=plain.get_weights())
+        for mask in (None, MASK):
+            with torch.no_grad():
+                torch.testing.assert_close(layer(x, mask=mask), 2 * plain(x, mask=mask))
+
     def test_initial_states_go_to_their_sides(self):
         layer, x = Bidirectional(LSTM(2)), torch.randn(3, 4, 2)
         layer(x)

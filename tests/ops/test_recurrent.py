@@ -312,3 +312,35 @@ class TestErrors:
         _, x, states = self.args()
         with pytest.raises(ValueError, match="masked='packed' moves time steps"):
             run(Recurrence(lambda *a: None), x, states, torch.ones(2, 3, dtype=torch.bool), masked="packed")
+
+
+@settings(max_examples=60, deadline=None)
+@given(mode=st.sampled_from(["lstm", "gru", "rnn_tanh", "rnn_relu"]), mask=masks, each=st.booleans(), masked=st.sampled_from(["auto", "packed"]))
+def test_both_directions_at_once_are_two_runs(mode, mask, each, masked):
+    weights, x, _ = case(mode, *mask.shape)
+    others, _, states = case(mode, *mask.shape, seed=1, zero_state=True)
+    options = {"return_sequences": each, "masked_output": "zeros" if each else "output"}
+    with torch.set_grad_enabled(masked == "packed"):  # "auto" takes the packed form only where no gradient is wanted
+        own, backward = (weights_from_keras(mode, *which) for which in (weights, others))
+        found = recurrent.run_both(mode, x, mask, own, backward, masked=masked, **options)
+        there = run(recurrence(mode, weights), x, states, mask, **options)
+        back = run(recurrence(mode, others), x, states, mask, go_backwards=True, **options)
+        assert found is not None
+        torch.testing.assert_close(found.states, (*there.states, *back.states), **EXACT)
+        if not each:
+            torch.testing.assert_close(found.last, (there.last, back.last), **EXACT)
+        else:
+            assert found.outputs is not None and there.outputs is not None and back.outputs is not None
+            torch.testing.assert_close(found.outputs, torch.cat((there.outputs, back.outputs.flip(1)), 2), **EXACT)
+
+
+def test_both_directions_run_apart_where_that_is_quicker_or_masked_steps_differ():
+    weights, x, _ = case("gru", 2, 3)
+    own, mask = weights_from_keras("gru", *weights), torch.tensor([[True, False, True], [True, True, True]])
+    with torch.no_grad():
+        assert recurrent.run_both("gru", x, mask, own, own, masked_output="zeros") is not None
+        assert recurrent.run_both("gru", x, mask, own, own, masked_output="output") is None
+        assert recurrent.run_both("gru", x, mask, own, own, masked_output="zeros", masked="dense") is None
+        assert recurrent.run_both("gru", x, mask, own, own, return_sequences=False, masked_output="zeros") is None
+    assert recurrent.run_both("gru", x, mask, own, own, masked_output="zeros") is None
+    assert recurrent.run_both("gru", x, torch.ones_like(mask), own, own) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from torchkeras import generations
 from torchkeras.layers.base import Layer, layer_registry
+from torchkeras.layers.raw_modules import torch_call
 from torchkeras.layers.recurrent.arguments import SequenceArguments
 from torchkeras.layers.recurrent.calling import takes
 from torchkeras.layers.recurrent.gated_cell import GatedCell
@@ -17,10 +19,9 @@ from torchkeras.layers.recurrent.rnn import RNN
 from torchkeras.layers.serialization import deserialize, serialize
 from torchkeras.layers.symbolic import in_trial
 from torchkeras.layers.wrapper import Wrapper
-from torchkeras.ops.recurrent import run_fused
+from torchkeras.ops.recurrent import run_both, run_fused
 from torchkeras.registry import custom_object_scope
 
-_module_call = nn.Module.__call__
 MERGE_MODES = ("sum", "mul", "concat", "ave", None)
 
 
@@ -108,8 +109,8 @@ class Bidirectional(SequenceArguments, Wrapper):
             inputs, states, given = self.split_list(inputs)
             initial_state, constants = states or initial_state, given or constants
         training = self.training if training is None else bool(training)
-        if mask is None and initial_state is None and constants is None and type(inputs) is Tensor:
-            quick = self._run_kernel(inputs, training)
+        if initial_state is None and constants is None and type(inputs) is Tensor:
+            quick = self._run_kernel(inputs, training) if mask is None else self._run_masked_kernel(inputs, mask, training)
             if quick is not None:
                 return quick
         half = self._half(initial_state)
@@ -127,32 +128,62 @@ class Bidirectional(SequenceArguments, Wrapper):
         return [merged, *states] if self.return_state else merged
 
     def _run_kernel(self, inputs: Tensor, training: bool) -> Any:
-        """Both directions in one call of a fused kernel, where nothing else is asked of them; else `None`.
+        """Both directions in one call of a fused kernel, where nothing else is asked of them; else `None`."""
+        mode, forward, backward = self._kernel_of_both(inputs, training)
+        if mode is None:
+            return None
+        outputs, last = run_fused(mode, inputs, None, forward.weights_for_torch(), backward_weights=backward.weights_for_torch())
+        states = [state[side] for side in (0, 1) for state in last]
+        return self._merged(outputs if self.return_sequences else None, (states[0], states[len(last)]), states)
+
+    def _run_masked_kernel(self, inputs: Tensor, mask: Any, training: bool) -> Any:
+        """The same of the valid steps; `None` also where two calls are quicker."""
+        if type(mask) is not Tensor or mask.dtype is not torch.bool or mask.shape != inputs.shape[:2]:
+            return None
+        mode, forward, backward = self._kernel_of_both(inputs, training)
+        one, other = self.forward_layer, self.backward_layer
+        if mode is None or one.rule_for_masked_steps != other.rule_for_masked_steps or one.masked != other.masked:
+            return None
+        found = run_both(
+            mode,
+            inputs,
+            mask,
+            forward.weights_for_torch(),
+            backward.weights_for_torch(),
+            return_sequences=self.return_sequences,
+            masked_output=one.rule_for_masked_steps,
+            masked=one.masked,
+        )
+        return None if found is None else self._merged(found.outputs, found.last, found.states)
+
+    def _merged(self, outputs: Tensor | None, last: Sequence[Tensor], states: Sequence[Tensor]) -> Any:
+        """What the layer puts out, of the outputs side by side, or of the last output of each direction."""
+        if outputs is None:
+            merged = self._merge(last[0], last[1])
+        else:
+            merged = outputs if self.merge_mode == "concat" else self._merge(*outputs.chunk(2, -1))
+        return self._with_states(merged, list(states) if self.return_state else [])
+
+    def _kernel_of_both(self, inputs: Tensor, training: bool) -> tuple[str | None, Any, Any]:
+        """The mode of the fused kernel that runs both directions at once, if there is one, and their cells.
 
         On the CPU alone: cuDNN wants the weights of one call in one piece of memory, and each side has a piece of its own.
         """
         if self.stateful or self.time_major or inputs.device.type != "cpu" or inputs.dim() != 3 or inputs.shape[1] == 0 or in_trial():
-            return None
+            return None, None, None
         forward, backward = self._standard_cell(self.forward_layer), self._standard_cell(self.backward_layer)
         if forward is None or backward is None or self.forward_layer.go_backwards:
-            return None
+            return None, None, None
         mode = forward.kernel_mode(training)
         same = forward.units == backward.units and forward.use_bias == backward.use_bias
-        if mode is None or not same or backward.kernel_mode(training) != mode:
-            return None
-        outputs, last = run_fused(mode, inputs, None, forward.weights_for_torch(), backward_weights=backward.weights_for_torch())
-        states = [state[side] for side in (0, 1) for state in last]
-        if not self.return_sequences:
-            merged = self._merge(states[0], states[len(last)])
-        else:
-            merged = outputs if self.merge_mode == "concat" else self._merge(*outputs.chunk(2, -1))
-        return self._with_states(merged, states if self.return_state else [])
+        return (mode, forward, backward) if same and backward.kernel_mode(training) == mode else (None, None, None)
 
     def _standard_cell(self, layer: Any) -> GatedCell | None:
         """The cell of a side whose own calls nobody waits for, as activity regularizers do."""
         watched = layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
         cell = getattr(layer, "cell", None)
-        return cell if isinstance(layer, RNN) and isinstance(cell, GatedCell) and not watched else None
+        plain = isinstance(layer, RNN) and type(layer).call is RNN.call and isinstance(cell, GatedCell)
+        return cell if plain and not watched else None
 
     def _half(self, initial_state: Any) -> int:
         count = 0 if initial_state is None else len(initial_state)
@@ -165,7 +196,7 @@ class Bidirectional(SequenceArguments, Wrapper):
     def _side(self, layer: Any, inputs: Any, training: bool | None, mask: Any, states: Any, constants: Any) -> Any:
         given = {"training": training, "mask": mask, "initial_state": states, "constants": constants}
         known = {name: value for name, value in given.items() if value is not None and takes(layer, name)}
-        return _module_call(layer, inputs, **layer.fill(known, None))
+        return torch_call(layer, inputs, **layer.fill(known, None))
 
     def _merge(self, first: Tensor, second: Tensor) -> Any:
         if self.merge_mode == "concat":

@@ -1,5 +1,6 @@
 """Recurrence on tensors: fused kernels, loops over time, masks of any pattern."""
 
+from torchkeras.ops.recurrent.both import Both, run_both
 from torchkeras.ops.recurrent.chain import Link, run_chain
 from torchkeras.ops.recurrent.convolution import conv_lstm_step, convolve
 from torchkeras.ops.recurrent.counts import hand_on_counts, note_count, with_noted_count
@@ -21,6 +22,7 @@ __all__ = [
     "RELU",
     "SIGMOID",
     "TANH",
+    "Both",
     "Link",
     "Recurrence",
     "Result",
@@ -40,6 +42,7 @@ __all__ = [
     "packed_scan",
     "project",
     "run",
+    "run_both",
     "run_chain",
     "run_fused",
     "scan",

@@ -36,7 +36,7 @@ def run_fused(
     Args:
         mode: "lstm", "gru", "rnn_tanh" or "rnn_relu".
         inputs: The sequence.
-        states: (h,), or (h, c) of an LSTM; `None`: zeros. Not together with `batch_sizes` or `backward_weights`.
+        states: (h,), or (h, c) of an LSTM; `None`: zeros, not together with `batch_sizes`.
         weights: In torch's layout.
         batch_first: Whether `inputs` and outputs begin with the batch, else with the steps.
         batch_sizes: Rows alive at each step, on the CPU; then `inputs` is packed data as in `torch.nn.utils.rnn`.
@@ -45,7 +45,7 @@ def run_fused(
     Shape:
         inputs (batch, steps, size), (steps, batch, size) or packed (valid steps, size); states (batch, units) each
         -> outputs of the same form with `units` last, and the last states
-        With `backward_weights`: outputs (batch, steps, 2 * units), last states (2, batch, units) each
+        With `backward_weights`: outputs with 2 * units last, all states (2, batch, units) each
     """
     _check_size(inputs, weights)
     parameters = parameter_list(weights)
@@ -58,7 +58,8 @@ def run_fused(
         zeros = inputs.new_zeros((1 if backward_weights is None else 2, inputs.shape[0 if batch_first else 1], weights.units))
         start = (zeros, zeros) if mode == "lstm" else zeros
     else:
-        start = tuple(state.unsqueeze(0) for state in states) if mode == "lstm" else states[0].unsqueeze(0)
+        start = states if backward_weights is not None else tuple(state.unsqueeze(0) for state in states)
+        start = start if mode == "lstm" else start[0]
     options = (weights.bias_ih is not None, 1, 0.0, train, backward_weights is not None)
     if batch_sizes is None:
         outputs, *last = _KERNELS[mode](inputs, start, parameters, *options, batch_first)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ class StepOrder:
         sizes: (steps, rows) of each block. A block's slots lie step by step, and blocks follow one another.
         source: (slots,) the flat position row * steps + step in the batch that fills each slot.
         padded: (slots,) True where a slot is padding; `None` where no slot is.
-        ends: For each block the slots, counted from its first, of the last valid steps of the rows that end in it.
+        last: (rows of the first block,) the slot of each row's last valid step, counted from the first slot of the block in which it ends.
         first: (steps,) the slot of a block's first row at each step.
         given: (batch, steps) the mask.
         go_backwards: Whether the steps are processed from the last to the first.
@@ -40,7 +41,7 @@ class StepOrder:
     sizes: tuple[tuple[int, int], ...]
     source: Tensor
     padded: Tensor | None
-    ends: tuple[Tensor, ...]
+    last: Tensor
     first: Tensor
     given: Tensor
     go_backwards: bool
@@ -48,6 +49,12 @@ class StepOrder:
     rows: Tensor | None = None
     ranks: Tensor | None = None
     readings: dict[str, tuple[Tensor, bool]] = field(default_factory=dict)  # made once for all layers
+
+    @property
+    def ends(self) -> tuple[Tensor, ...]:
+        """For each block, `last` of the rows that end in it."""
+        rows = [*(rows for _, rows in self.sizes), 0]
+        return self.last.split([before - after for before, after in pairwise(rows)][::-1])[::-1] if len(self.sizes) > 1 else (self.last,)
 
     @property
     def mask(self) -> Tensor:
@@ -62,16 +69,30 @@ class StepOrder:
             latter is the case anywhere.
         """
         if masked_output not in self.readings:
-            mask = self.mask
-            count = mask.cumsum(1)
-            row = torch.arange(mask.shape[0], device=mask.device).unsqueeze(1)
-            index = self.first[(count - 1).clamp_min(0)] + (row if self.ranks is None else self.ranks.unsqueeze(1))
-            own = mask if masked_output == "zeros" else count > 0
-            filled = not (readable(own) and bool(own.all()))
-            if filled:
-                index = torch.where(own, index, sum(span * rows for span, rows in self.sizes) + row)
-            self.readings[masked_output] = (index.view(-1), filled)
+            zeros = masked_output == "zeros" and self.padded is None and self.alive is None
+            self.readings[masked_output] = self._reading_of_valid_steps() if zeros else self._reading(masked_output)
         return self.readings[masked_output]
+
+    def _reading(self, masked_output: str) -> tuple[Tensor, bool]:
+        mask = self.mask
+        count = mask.cumsum(1)
+        row = torch.arange(mask.shape[0], device=mask.device).unsqueeze(1)
+        index = self.first[(count - 1).clamp_min(0)] + (row if self.ranks is None else self.ranks.unsqueeze(1))
+        own = mask if masked_output == "zeros" else count > 0
+        filled = not (readable(own) and bool(own.all()))
+        if filled:
+            index = torch.where(own, index, sum(span * rows for span, rows in self.sizes) + row)
+        return index.view(-1), filled
+
+    def _reading_of_valid_steps(self) -> tuple[Tensor, bool]:
+        """Each valid step is read where it is, all others from the row to fill with."""
+        batch, steps = self.given.shape
+        slots = torch.arange(len(self.source), device=self.source.device)
+        index = (len(slots) + torch.arange(batch, device=slots.device)).repeat_interleave(steps)
+        source = self.source
+        if self.go_backwards:
+            source = source + (steps - 1 - 2 * (source % steps))  # in the order of processing
+        return index.index_copy_(0, source, slots), len(slots) < batch * steps
 
     def sorted(self, tensor: Tensor) -> Tensor:
         """A tensor of the batch, its rows by descending length."""
@@ -165,7 +186,7 @@ def _rectangle(mask: Tensor, go_backwards: bool) -> StepOrder:
     first = batch * step
     last = first[(count[:, 0] - 1).clamp_min(0)] + row
     sizes = ((steps, batch),)
-    return StepOrder(sizes, front.t().reshape(-1), padded.t().reshape(-1), (last,), first, mask, go_backwards, alive=count[:, 0] > 0)
+    return StepOrder(sizes, front.t().reshape(-1), padded.t().reshape(-1), last, first, mask, go_backwards, alive=count[:, 0] > 0)
 
 
 def _one_block(mask: Tensor, lengths: np.ndarray, go_backwards: bool) -> StepOrder:
@@ -180,7 +201,7 @@ def _one_block(mask: Tensor, lengths: np.ndarray, go_backwards: bool) -> StepOrd
         sizes=((longest, batch),),
         source=_valid_positions(mask, count).index_select(0, there(place.reshape(-1))),
         padded=there(outside.reshape(-1)) if longest * batch > count else None,
-        ends=(there((lengths - 1) * batch + np.arange(batch)),),
+        last=there((lengths - 1) * batch + np.arange(batch)),
         first=there(batch * np.arange(longest)),
         given=mask,
         go_backwards=go_backwards,
@@ -195,32 +216,28 @@ def _blocks(mask: Tensor, lengths: np.ndarray, cut: Cut, go_backwards: bool) -> 
     nothing = descending[0] == 0
     if nothing:  # one step runs all the same, so that weights get gradients, of zeros
         descending[0] = 1
-    ordered = descending.tolist()
-
-    sizes: list[tuple[int, int]] = []
-    begin = 0
-    for end in cut(ordered):
-        sizes.append((end - begin, int((descending > begin).sum())))
-        begin = end
-    rows_at = np.repeat([alive for _, alive in sizes], [span for span, _ in sizes])
+    ends = np.asarray(cut(descending.tolist()))
+    begins = np.append(0, ends[:-1])
+    alive, spans = len(rows) - np.searchsorted(descending[::-1], begins, side="right"), ends - begins
+    rows_at = np.repeat(alive, spans)
     first = np.cumsum(rows_at) - rows_at
-    step, rank = np.arange(begin)[:, None], np.arange(sizes[0][1])
+    step, rank = np.arange(ends[-1])[:, None], np.arange(alive[0])
     filled = rank < rows_at[:, None]  # (steps, ranks)
-    longest = descending[: sizes[0][1]]
+    longest = descending[: alive[0]]
     outside = step >= longest
     # padding repeats a row's first step: what stands in masked steps may be anything, not-a-number even
     within = np.where(outside, 0, step)
-    place = starts[: sizes[0][1]] + (longest - 1 - within if go_backwards else within)
+    place = starts[: alive[0]] + (longest - 1 - within if go_backwards else within)
     there = partial(_to_device, device=mask.device)
     return StepOrder(
-        sizes=tuple(sizes),
+        sizes=tuple(zip(spans.tolist(), alive.tolist(), strict=True)),
         source=_valid_positions(mask, int(lengths.sum())).index_select(0, there(place[filled])),
         padded=there(outside[filled]) if rows_at.sum() > descending.sum() else None,
-        ends=tuple(there(part) for part in _by_block(first[longest - 1] + rank, sizes)),
+        last=there(first[longest - 1] + rank - np.repeat((first[begins])[::-1], (alive - np.append(alive[1:], 0))[::-1])),
         first=there(first),
         given=mask,
         go_backwards=go_backwards,
-        alive=torch.zeros(sizes[0][1], dtype=torch.bool, device=mask.device) if nothing else None,
+        alive=torch.zeros(int(alive[0]), dtype=torch.bool, device=mask.device) if nothing else None,
         rows=there(rows),
         ranks=there(np.argsort(rows)),
     )
@@ -237,13 +254,3 @@ def _valid_positions(mask: Tensor, count: int) -> Tensor:
 
 def _to_device(array: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(array).to(device, non_blocking=True)
-
-
-def _by_block(last: np.ndarray, sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-    """The last slots of the rows that end in each block, counted from the block's first slot."""
-    parts = []
-    offset = 0
-    for (span, alive), (_, following) in zip(sizes, [*sizes[1:], (0, 0)], strict=True):
-        parts.append(last[following:alive] - offset)
-        offset += span * alive
-    return parts
