@@ -9,7 +9,7 @@ import pytest
 import torch
 from ignite.engine import Events
 
-from torchkeras import layers, models
+from torchkeras import layers, models, set_keras_version
 from torchkeras.callbacks import Callback, LambdaCallback
 from torchkeras.training import merging
 
@@ -133,10 +133,51 @@ def test_values_that_are_no_means_see_the_batches():
     ):
         net.predict(x)
         assert Sizes(net).largest(lambda net=net: net.evaluate(x, y, batch_size=BATCH, verbose=0)) == BATCH
-    net = compiled(layers.Dense(5, input_shape=(6,)))
-    net.predict(x)
-    weights = np.linspace(0, 1, SAMPLES)
-    assert Sizes(net).largest(lambda: net.evaluate(x, y, batch_size=BATCH, verbose=0, sample_weight=weights)) == BATCH
+
+
+WEIGHTS = {"none_is_0": np.linspace(0.5, 2, SAMPLES), "some_are_0": np.linspace(-1, 3, SAMPLES).clip(0)}
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("release", ["2.2.4", "2.4.0"])
+def test_weighted_batches_are_put_together_where_no_share_of_weights_divides_them(monkeypatch, release, weights):
+    set_keras_version(release)
+    net = models.Sequential([layers.Dense(5, input_shape=(6,)), layers.Dense(3, activation="softmax")])
+    net.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"], weighted_metrics=["accuracy", "sparse_categorical_crossentropy"])
+    (x, y), sizes = data(), Sizes(net)
+
+    def evaluate() -> Any:
+        return net.evaluate(x, y, batch_size=BATCH, verbose=0, sample_weight=WEIGHTS[weights])
+
+    together = release == "2.4.0" or weights == "none_is_0"
+    assert sizes.largest(evaluate) == (SAMPLES if together else BATCH)
+    values = evaluate()
+    assert values[1] != pytest.approx(values[2])  # the weights count
+    monkeypatch.setattr(merging, "ROOM", 0)
+    assert sizes.largest(evaluate) == BATCH
+    np.testing.assert_allclose(values, evaluate(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("release", ["2.2.4", "2.4.0"])
+def test_weights_of_steps_and_of_one_output_alone_are_put_together(monkeypatch, release):
+    set_keras_version(release)
+    inputs = layers.Input((4, 6))
+    steps = layers.LSTM(3, return_sequences=True)(inputs)
+    net = models.Model(inputs, [layers.Dense(2, name="first")(steps), layers.Dense(1, name="last")(layers.GlobalAveragePooling1D()(steps))])
+    net.compile("sgd", ["mse", "mae"], loss_weights=[0.5, 2], metrics={"last": "mse"}, sample_weight_mode={"first": "temporal"})
+    random = np.random.RandomState(1)
+    x, y = data((4, 6))[0], [random.standard_normal((SAMPLES, 4, 2)), random.standard_normal((SAMPLES, 1))]
+    weights = {"first": random.uniform(0.5, 2, (SAMPLES, 4))}
+    sizes = Sizes(net)
+
+    def evaluate() -> Any:
+        return net.evaluate(x, y, batch_size=BATCH, verbose=0, sample_weight=weights)
+
+    assert sizes.largest(evaluate) == SAMPLES
+    values = evaluate()
+    monkeypatch.setattr(merging, "ROOM", 0)
+    assert sizes.largest(evaluate) == BATCH
+    np.testing.assert_allclose(values, evaluate(), rtol=1e-6)
 
 
 def test_validation_counts_the_same():

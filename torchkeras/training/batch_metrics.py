@@ -11,6 +11,7 @@ from torch import Tensor
 from torchkeras.generations import choose
 from torchkeras.losses.weighting import rule_for, weighted_mean
 from torchkeras.metrics import Mean
+from torchkeras.metrics.reducing import averages
 
 
 class BatchMean(Mean):
@@ -29,6 +30,11 @@ class BatchMean(Mean):
         self.rule = rule_for()
         self.masked: bool = choose("metric.masked")
         self.last: Tensor | None = None
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether a batch's value is known to be the mean over its samples."""
+        return averages(self.function)
 
     def update_state(self, y_true: Any, y_pred: Tensor, sample_weight: Any = None, mask: Tensor | None = None) -> None:  # type: ignore[override]
         """Add a batch.

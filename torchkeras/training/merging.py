@@ -10,7 +10,9 @@ from torch import nn
 from torchkeras.metrics import Metric
 from torchkeras.metrics.reducing import MeanMetricWrapper
 from torchkeras.training.arrays import ArrayBatches
+from torchkeras.training.batch_metrics import BatchMean
 from torchkeras.training.batches import Batches
+from torchkeras.training.tensors import present
 
 if TYPE_CHECKING:
     from torchkeras.training.compiled import Compiled
@@ -82,14 +84,19 @@ def _rows(model: Any) -> int:
 
 
 def _means(compiled: Compiled, batches: ArrayBatches) -> bool:
-    """Whether losses and metrics are means over the samples, without weights."""
-    if batches.packing.has_weight or compiled.extras or compiled.own_logs is not None:
+    """Whether losses and metrics are means over the samples, also with the weights that the data have."""
+    if compiled.extras or compiled.own_logs is not None:
         return False
-    for objective in compiled.objectives:
-        if objective is not None and not objective.takes_means:
-            return False
-    return all(
-        isinstance(metric, MeanMetricWrapper) and type(metric).__module__.split(".")[0] == _OWN and metric.is_mean
-        for found in compiled.metrics or ()
-        for _, metric, _ in found
-    )
+    if any(objective is not None and not objective.takes_means for objective in compiled.objectives):
+        return False
+    watched = [one for found in compiled.metrics or () for one in found]
+    if not all(isinstance(metric, (MeanMetricWrapper, BatchMean)) and _is_ours(metric) and metric.is_mean for _, metric, _ in watched):
+        return False
+    rules = [objective.rule for objective in compiled.objectives if objective is not None]
+    rules += [metric.rule for _, metric, weighted in watched if weighted and isinstance(metric, BatchMean)]
+    # Keras 1 and 2 divide by the share of weights that are not 0, batch by batch: without such weights it is 1 in all of them
+    return all(rule.weight == "batch" for rule in rules) or all(bool(weight.all()) for weight in present(batches.packing.structures[2]))
+
+
+def _is_ours(metric: Any) -> bool:
+    return type(metric).__module__.split(".")[0] == _OWN
