@@ -18,6 +18,7 @@ from torchkeras import config
 from torchkeras.activations import logits_of
 from torchkeras.generations import BY_GENERATION, resolve
 from torchkeras.losses.inputs import as_float, as_pair
+from torchkeras.losses.losses_utils import last_mean
 
 # No class has this id, so the kernel's own "ignored" id (-100) cannot hide a bad target.
 _NO_CLASS = -(2**62)
@@ -126,7 +127,8 @@ def binary_crossentropy(
 
     Shape: two of (batch, ..., d) -> (batch, ...). Unit: nats.
     """
-    return binary_of_elements(y_true, y_pred, from_logits, label_smoothing, resolve(clip, "loss.binary_clip"), "none").mean(axis)
+    values = binary_of_elements(y_true, y_pred, from_logits, label_smoothing, resolve(clip, "loss.binary_clip"), "none")
+    return last_mean(values) if axis == -1 else values.mean(axis)
 
 
 def binary_of_elements(y_true: Any, y_pred: Any, from_logits: bool, label_smoothing: float, clip: str, reduction: str) -> Tensor:

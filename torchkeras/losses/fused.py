@@ -22,17 +22,17 @@ from torchkeras.losses.crossentropy import (
     sparse_categorical_crossentropy,
 )
 from torchkeras.losses.inputs import as_pair
-from torchkeras.losses.regression import huber, mean_absolute_error, mean_squared_error
+from torchkeras.losses.regression import absolute_error, huber, mean_absolute_error, mean_squared_error, squared_error
 
 
 def _mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
     y_true, y_pred = as_pair(y_true, y_pred, "mean_squared_error")
-    return F.mse_loss(y_pred, y_true) if y_true.shape == y_pred.shape else (y_pred - y_true).square().mean()
+    return squared_error(y_true, y_pred, "mean")
 
 
 def _mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
     y_true, y_pred = as_pair(y_true, y_pred, "mean_absolute_error")
-    return F.l1_loss(y_pred, y_true) if y_true.shape == y_pred.shape else (y_pred - y_true).abs().mean()
+    return absolute_error(y_true, y_pred, "mean")
 
 
 def _huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:

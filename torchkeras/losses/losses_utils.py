@@ -42,6 +42,11 @@ class Reduction:
 ReductionV2 = Reduction
 
 
+def last_mean(values: Tensor) -> Tensor:
+    """The mean over the last axis; a view where that has one element."""
+    return values.squeeze(-1) if values.shape[-1:] == (1,) else values.mean(-1)
+
+
 def align(weight: Tensor, values: Tensor, what: str = "sample_weight") -> Tensor:
     """`weight` with as many axes as `values`: its axes are the first ones of `values`.
 

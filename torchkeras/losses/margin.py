@@ -9,6 +9,7 @@ from torch import Tensor
 
 from torchkeras.generations import BY_GENERATION, resolve
 from torchkeras.losses.inputs import as_pair
+from torchkeras.losses.losses_utils import last_mean
 
 
 def _margin(y_true: Any, y_pred: Any, convert_labels: bool, who: str) -> Tensor:
@@ -32,12 +33,12 @@ def hinge(y_true: Any, y_pred: Any, *, convert_labels: bool = BY_GENERATION) -> 
 
     Shape: two of (batch, ..., d) -> (batch, ...).
     """
-    return _margin(y_true, y_pred, convert_labels, "hinge").mean(-1)
+    return last_mean(_margin(y_true, y_pred, convert_labels, "hinge"))
 
 
 def squared_hinge(y_true: Any, y_pred: Any, *, convert_labels: bool = BY_GENERATION) -> Tensor:
     """Mean over the last axis of `max(1 - y_true y_pred, 0)` squared; arguments and shapes as in `hinge`."""
-    return _margin(y_true, y_pred, convert_labels, "squared_hinge").square().mean(-1)
+    return last_mean(_margin(y_true, y_pred, convert_labels, "squared_hinge").square())
 
 
 def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:

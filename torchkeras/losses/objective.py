@@ -42,6 +42,8 @@ class Objective:
         self._drops_odd_axis = isinstance(self.loss, LossFunctionWrapper) or (not is_object and choose("loss.drops_odd_axis"))
         self._calls_itself = is_object and type(self.loss).__call__ is not Loss.__call__
         self._mean = self._mean_form()
+        # a batch's weights multiply its values, whose mean is the loss
+        self._weighs = self.rule.weight == "batch" and self.rule.plain and not self._calls_itself and not isinstance(self.loss, TorchLoss)
 
     def _mean_form(self) -> Callable[..., Tensor] | None:
         """A form that gives the mean of the batch at once, where there is one."""
@@ -93,12 +95,19 @@ class Objective:
                 y_true, y_pred = drop_odd_axis(y_true, y_pred)
             return self._mean(y_true, y_pred)
         values = self.values(y_true, y_pred)
+        if self._weighs and mask is None and type(sample_weight) is Tensor and _matches(sample_weight, values):
+            return (values * sample_weight).mean()
         if isinstance(self.loss, TorchLoss) and values.dim() == 0 and not (sample_weight is None and mask is None):
             raise ValueError(
                 f"The PyTorch loss {self.name} gives one number for the whole batch, so samples cannot be weighted or masked. "
                 "Give it an attribute `reduction` that it honours, or return one value a sample."
             )
         return weighted_mean(values, sample_weight, mask, self.rule)
+
+
+def _matches(weight: Tensor, values: Any) -> bool:
+    """Whether there is one weight a value, of its type and on its device, so that nothing has to be aligned."""
+    return type(values) is Tensor and weight.shape == values.shape and weight.dtype == values.dtype and weight.device == values.device
 
 
 def _whole_sum(reduced: Callable[..., Tensor], y_true: Any, y_pred: Tensor) -> Tensor:

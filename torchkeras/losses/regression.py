@@ -7,17 +7,47 @@ one value a sample: (batch, ..., d) -> (batch, ...).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import config
 from torchkeras.generations import BY_GENERATION, resolve
 from torchkeras.losses.inputs import as_pair
+from torchkeras.losses.losses_utils import last_mean
+
+# torch.nn.functional's kernels past its own broadcasting, which takes longer than they do
+_KERNELS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
+    "squared": (torch._C._nn.mse_loss, F.mse_loss),
+    "absolute": (torch._C._nn.l1_loss, F.l1_loss),
+}
+_REDUCTIONS = {"none": 0, "mean": 1}
 
 # Squared norms below this count as this, as in TensorFlow's l2_normalize.
 _SMALLEST_SQUARED_NORM = 1e-12
+
+
+def squared_error(y_true: Tensor, y_pred: Tensor, reduction: str = "none") -> Tensor:
+    """The squared error of each element ("none") or the "mean" of all, of two tensors that went through `as_pair`."""
+    return _error("squared", y_true, y_pred, reduction)
+
+
+def absolute_error(y_true: Tensor, y_pred: Tensor, reduction: str = "none") -> Tensor:
+    """The same of the absolute error."""
+    return _error("absolute", y_true, y_pred, reduction)
+
+
+def _error(kind: str, y_true: Tensor, y_pred: Tensor, reduction: str) -> Tensor:
+    kernel, function = _KERNELS[kind]
+    if y_true.shape != y_pred.shape:
+        error = (y_pred - y_true).square() if kind == "squared" else (y_pred - y_true).abs()
+        return error if reduction == "none" else error.mean()
+    if type(y_true) is Tensor and type(y_pred) is Tensor:
+        return kernel(y_pred, y_true, _REDUCTIONS[reduction])
+    return function(y_pred, y_true, reduction=reduction)
 
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
@@ -25,13 +55,7 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
 
     Shape: two of (batch, ..., d) -> (batch, ...). Unit: that of the target, squared.
     """
-    return _squared_error(*as_pair(y_true, y_pred, "mean_squared_error")).mean(-1)
-
-
-def _squared_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    if y_true.shape == y_pred.shape:
-        return F.mse_loss(y_pred, y_true, reduction="none")
-    return (y_pred - y_true).square()
+    return last_mean(squared_error(*as_pair(y_true, y_pred, "mean_squared_error")))
 
 
 def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
@@ -39,8 +63,7 @@ def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
 
     Shape: two of (batch, ..., d) -> (batch, ...). Unit: that of the target.
     """
-    y_true, y_pred = as_pair(y_true, y_pred, "mean_absolute_error")
-    return (y_pred - y_true).abs().mean(-1)
+    return last_mean(absolute_error(*as_pair(y_true, y_pred, "mean_absolute_error")))
 
 
 def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
@@ -49,7 +72,7 @@ def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
     Shape: two of (batch, ..., d) -> (batch, ...). Unit: percent.
     """
     y_true, y_pred = as_pair(y_true, y_pred, "mean_absolute_percentage_error")
-    return 100 * ((y_true - y_pred) / y_true.abs().clamp(min=config.epsilon())).abs().mean(-1)
+    return 100 * last_mean(((y_true - y_pred) / y_true.abs().clamp(min=config.epsilon())).abs())
 
 
 def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
@@ -59,7 +82,7 @@ def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
     """
     y_true, y_pred = as_pair(y_true, y_pred, "mean_squared_logarithmic_error")
     epsilon = config.epsilon()
-    return (y_pred.clamp(min=epsilon).log1p() - y_true.clamp(min=epsilon).log1p()).square().mean(-1)
+    return last_mean((y_pred.clamp(min=epsilon).log1p() - y_true.clamp(min=epsilon).log1p()).square())
 
 
 def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
@@ -70,7 +93,7 @@ def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
     y_true, y_pred = as_pair(y_true, y_pred, "log_cosh")
     error = y_pred - y_true
     # cosh overflows float32 past 89; this form of it does not
-    return (error - F.logsigmoid(2 * error)).mean(-1) - math.log(2)
+    return last_mean(error - F.logsigmoid(2 * error)) - math.log(2)
 
 
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
@@ -87,10 +110,10 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
     """
     y_true, y_pred = as_pair(y_true, y_pred, "huber")
     if y_true.shape == y_pred.shape:
-        return F.huber_loss(y_pred, y_true, reduction="none", delta=delta).mean(-1)
+        return last_mean(F.huber_loss(y_pred, y_true, reduction="none", delta=delta))
     error = (y_pred - y_true).abs()
     near = error.clamp(max=delta)
-    return (0.5 * near.square() + delta * (error - near)).mean(-1)
+    return last_mean(0.5 * near.square() + delta * (error - near))
 
 
 def poisson(y_true: Any, y_pred: Any) -> Tensor:
@@ -99,7 +122,7 @@ def poisson(y_true: Any, y_pred: Any) -> Tensor:
     Shape: two of (batch, ..., d) -> (batch, ...); predictions above 0.
     """
     y_true, y_pred = as_pair(y_true, y_pred, "poisson")
-    return (y_pred - y_true * (y_pred + config.epsilon()).log()).mean(-1)
+    return last_mean(y_pred - y_true * (y_pred + config.epsilon()).log())
 
 
 def _unit_product(y_true: Any, y_pred: Any, axis: int, who: str) -> Tensor:

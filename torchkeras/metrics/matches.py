@@ -22,6 +22,8 @@ def as_tensor(values: Any, like: Tensor | None = None) -> Tensor:
 
 def as_pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     """Both as tensors on one device."""
+    if isinstance(y_true, Tensor) and isinstance(y_pred, Tensor):
+        return y_true, y_pred
     y_pred = as_tensor(y_pred, y_true if isinstance(y_true, Tensor) else None)
     return as_tensor(y_true, y_pred), y_pred
 

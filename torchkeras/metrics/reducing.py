@@ -188,7 +188,9 @@ class MeanMetricWrapper(Mean):
             y_pred: Predictions.
             sample_weight: A number, or weights of the first axes of the function's values.
         """
-        y_true, y_pred = drop_odd_axis(*matches.as_pair(y_true, y_pred))
+        y_true, y_pred = matches.as_pair(y_true, y_pred)
+        if y_true.shape != y_pred.shape:
+            y_true, y_pred = drop_odd_axis(y_true, y_pred)
         if self._counted is not None:
             self._count(self._counted(y_true, y_pred), sample_weight)
         elif self._mean is not None and sample_weight is None and y_pred.dim() > 1 and y_pred.numel() > 0:
@@ -209,6 +211,11 @@ class MeanMetricWrapper(Mean):
         """The arguments of `__init__`; the function itself only for `MeanMetricWrapper` proper."""
         own = {"fn": self._fn} if type(self) is MeanMetricWrapper else {}
         return {**super().get_config(), **own, **self._fn_kwargs}
+
+
+def averages(function: Any) -> bool:
+    """Whether a metric function is known to give one value a sample, or their mean."""
+    return (_look_up(_COUNTED, function) or _look_up(MEAN_FORMS, function)) is not None
 
 
 def _look_up(table: dict[Callable[..., Any], Any], function: Any) -> Any:

@@ -74,14 +74,25 @@ class Packing:
         self.leaves: list[Any] = [leaf for structure in self.structures for leaf in present(structure)]
         self.single = not any(isinstance(structure, (list, tuple, dict)) for structure in self.structures)
         self.has_y, self.has_weight = y is not None, sample_weight is not None
+        left = iter(range(len(self.leaves)))
+        # for each structure, which leaf stands where
+        self._places = [like(one, [None if leaf is None else next(left) for leaf in flatten(one)]) for one in self.structures]
 
     def __call__(self, parts: Sequence[Any]) -> Batch:
         """Parts of the leaves, in their order, as a batch."""
         if self.single:
             return parts[0], parts[1] if self.has_y else None, parts[-1] if self.has_weight else None
-        left = iter(parts)
-        x, y, weight = (like(one, [None if leaf is None else next(left) for leaf in flatten(one)]) for one in self.structures)
-        return x, y, weight
+        x, y, weight = self._places
+        return _placed(x, parts), _placed(y, parts), _placed(weight, parts)
+
+
+def _placed(places: Any, parts: Sequence[Any]) -> Any:
+    """The parts in the places of a structure."""
+    if type(places) is list:
+        return [None if place is None else parts[place] for place in places]
+    if type(places) is dict:
+        return {name: None if place is None else parts[place] for name, place in places.items()}
+    return None if places is None else parts[places]
 
 
 class InMemory(Batches):

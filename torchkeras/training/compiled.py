@@ -50,6 +50,8 @@ def per_output(given: Any, names: Sequence[str], what: str, *, nested: bool = Fa
 
 def as_list(structure: Any, names: Sequence[str]) -> list[Any]:
     """One entry for each output, from a tensor, a list, a dict by output name, or nothing."""
+    if type(structure) is list:  # the usual case; to ask for a Mapping takes a while
+        return structure
     if isinstance(structure, Tensor):
         return [structure]
     if isinstance(structure, Mapping):
@@ -154,8 +156,10 @@ class Compiled:
                 continue
             part = objective(true, pred, sample, mask_of(true, pred))
             parts.append(part.detach())  # the logs need no graph, and copies of the model could not have it
-            part = part if factor == 1.0 else part * factor
-            total = part if total is None else total + part
+            if total is None:
+                total = part if factor == 1.0 else part * factor
+            else:
+                total = total + part if factor == 1.0 else torch.add(total, part, alpha=factor)
         self.parts = parts
         return total
 
@@ -247,8 +251,7 @@ class Compiled:
 
 
 def add_loss(mean: Mean, loss: Tensor, count: int) -> None:
-    """Add a batch's loss to a mean over samples, in one kernel where it is a scalar."""
-    loss = loss.detach()
+    """Add a batch's loss, which needs no gradient, to a mean over samples, in one kernel where it is a scalar."""
     mean.accumulate(loss if loss.dim() == 0 else loss.mean(), count, count)
 
 

@@ -1,4 +1,4 @@
-"""The shortest way through a model whose layers form a chain."""
+"""The shortest way through a model whose batches are plain tensors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OWN = __name__.split(".")[0]
 
 
 def direct_call(model: Compiling) -> Callable[[Any], Any]:
-    """A function that computes what `model(x)` does. For a chain of layers without masks it goes from layer to layer at once.
+    """A function that computes what `model(x)` does. Through a graph of layers without masks it goes at once; through a chain, from layer to layer.
 
     Layers are looked up at each call, so that replacing one counts; hooks of the model itself, also those registered later, are honoured
     by calling the model.
@@ -40,11 +40,9 @@ def direct_call(model: Compiling) -> Callable[[Any], Any]:
         return model
     chain = Plan(model._record_, model._modules).chain
     if chain is None or model._ndim is None:
-        return model
+        return _through_graph(model)
     modules, ndim, to_float = model._modules, model._ndim, model._to_float[0]
-    before, after, back, back_before = model._forward_pre_hooks, model._forward_hooks, model._backward_hooks, model._backward_pre_hooks
-    all_before, all_after = torch_module._global_forward_pre_hooks, torch_module._global_forward_hooks
-    all_back, all_back_before = torch_module._global_backward_hooks, torch_module._global_backward_pre_hooks
+    before, after, back, back_before, all_before, all_after, all_back, all_back_before = _hooks_of(model)
 
     def call(x: Any) -> Any:
         hooked = before or after or back or back_before or all_before or all_after or all_back or all_back_before
@@ -53,5 +51,34 @@ def direct_call(model: Compiling) -> Callable[[Any], Any]:
         for key in chain:
             x = torch_call(modules[key], x)
         return x
+
+    return call
+
+
+def _hooks_of(model: Compiling) -> tuple[Any, ...]:
+    """The tables of hooks of a model and of all modules, which fill when somebody registers one."""
+    own = model._forward_pre_hooks, model._forward_hooks, model._backward_hooks, model._backward_pre_hooks
+    everywhere = torch_module._global_forward_pre_hooks, torch_module._global_forward_hooks
+    return *own, *everywhere, torch_module._global_backward_hooks, torch_module._global_backward_pre_hooks
+
+
+def _through_graph(model: Compiling) -> Callable[[Any], Any]:
+    """The same for a graph that is no chain: its plan is run on a tensor, or on a list of them, in the order of the inputs."""
+    record = model._record_
+    if record is None or record.masked:
+        return model
+    modules = model._modules
+    wanted = [(len(record.infos[number].shape), dtype is not None) for number, dtype in zip(record.inputs, model._to_float, strict=True)]
+    before, after, back, back_before, all_before, all_after, all_back, all_back_before = _hooks_of(model)
+
+    def call(x: Any) -> Any:
+        plan, leaves = model._plan, x if type(x) is list else [x]
+        hooked = before or after or back or back_before or all_before or all_after or all_back or all_back_before
+        if hooked or plan is None or len(leaves) != len(wanted):
+            return model(x)
+        for leaf, (ndim, floats) in zip(leaves, wanted, strict=True):
+            if type(leaf) is not Tensor or leaf.dim() != ndim or (floats and not leaf.is_floating_point()) or get_mask(leaf) is not None:
+                return model(x)
+        return plan.run(modules, leaves)
 
     return call
