@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.compiler import is_compiling
 from torch.nn import functional as F
 
+from torchkeras.ops import short_rows
 from torchkeras.registry import Registry, deserialize_object, serialize_object
 
 Activation = Callable[[Tensor], Tensor]
@@ -67,6 +68,13 @@ def logits_of(y_pred: Tensor, activation: str | None = None) -> Tensor | None:
     return logits
 
 
+def hand_on_logits(y: Tensor, view: Tensor) -> None:
+    """Leave on a view of `y` that only divides its first axis what `softmax` or `sigmoid` left on `y`."""
+    origin = getattr(y, "_keras_origin", None)
+    if origin is not None and logits_of(y) is not None:
+        _remember(view, origin[1].unflatten(0, view.shape[: 1 + view.dim() - y.dim()]), origin[0])
+
+
 def _remember(y: Tensor, x: Tensor, name: str) -> None:
     # versions tell later whether either was changed in place; y refers to x, never x to y
     y._keras_origin = (name, x, x._version, y._version)  # type: ignore[attr-defined]
@@ -83,7 +91,7 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """
     if x.ndim < 2:
         raise ValueError(f"softmax needs a tensor of at least two axes, but got the shape {tuple(x.shape)}.")
-    y = torch.softmax(x, axis)
+    y = short_rows.softmax(x) if axis == -1 else torch.softmax(x, axis)
     if axis == -1 and _leaves(x):
         _remember(y, x, "softmax")
     return y

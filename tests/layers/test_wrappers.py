@@ -16,6 +16,7 @@ from tests.golden_cases import golden
 from tests.layers.golden_layer import check_golden_layer, make_layer
 from tests.pretend import on_device, pretending
 from torchkeras import regularizers
+from torchkeras.activations import logits_of
 from torchkeras.generations import using_keras_version
 from torchkeras.layers.base import Layer, get_mask, set_mask
 from torchkeras.layers.core import Dense
@@ -234,6 +235,14 @@ class TestTimeDistributed:
         frames = Input((None, 4))
         outer = Model(frames, layer(frames))
         torch.testing.assert_close(outer(x), layer(x))
+
+    def test_losses_find_the_scores_of_the_layer_inside(self):
+        layer, x = TimeDistributed(Dense(3, activation="softmax")), torch.randn(2, 4, 5)
+        found = logits_of(layer(x), "softmax")
+        assert found is not None
+        torch.testing.assert_close(found, x @ layer.layer.kernel + layer.layer.bias)
+        with torch.no_grad():
+            assert logits_of(layer(x)) is None
 
     def test_a_raw_module_inside(self):
         module = torch.nn.Linear(4, 3)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from torchkeras import generations
+from torchkeras.activations import hand_on_logits
 from torchkeras.layers.base import Layer, layer_registry
 from torchkeras.layers.bidirectional import Bidirectional
 from torchkeras.layers.raw_modules import torch_call
@@ -53,7 +54,9 @@ class TimeDistributed(Wrapper):
         batch, steps = inputs.shape[:2]
         output = self._inside(inputs.flatten(0, 1), self._mask_inside(inputs, mask), training)
         if isinstance(output, Tensor):
-            return output.view(batch, steps, *output.shape[1:]) if output.is_contiguous() else output.unflatten(0, (batch, steps))
+            each = output.view(batch, steps, *output.shape[1:]) if output.is_contiguous() else output.unflatten(0, (batch, steps))
+            hand_on_logits(output, each)
+            return each
         return pytree.tree_map_only(Tensor, lambda part: part.unflatten(0, (batch, steps)), output)
 
     def _inside(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Any:

@@ -19,6 +19,7 @@ from torchkeras.activations import logits_of
 from torchkeras.generations import BY_GENERATION, resolve
 from torchkeras.losses.inputs import as_float, as_pair
 from torchkeras.losses.losses_utils import last_mean
+from torchkeras.ops import short_rows
 
 # No class has this id, so the kernel's own "ignored" id (-100) cannot hide a bad target.
 _NO_CLASS = -(2**62)
@@ -63,7 +64,7 @@ def _log_likelihood(y_true: Any, y_pred: Any, from_logits: bool, label_smoothing
     if label_smoothing:
         y_true = y_true * (1 - label_smoothing) + label_smoothing / y_true.shape[axis]
     if scores is not None:
-        return y_true * F.log_softmax(y_pred, axis)
+        return y_true * (short_rows.log_softmax(y_pred) if axis in (-1, y_pred.dim() - 1) else F.log_softmax(y_pred, axis))
     total = y_pred.sum(axis, keepdim=True)
     return y_true * clip_probability(y_pred / (total + (total == 0))).log()  # a row of zeros stays a row of zeros
 
@@ -85,7 +86,7 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool 
     Source: tf.keras 2.4 and Keras 2.2.4 `sparse_categorical_crossentropy`.
     """
     ids, scores, like = _ids_and_scores(y_true, y_pred, from_logits, axis)
-    values = F.cross_entropy(scores, ids, reduction="none", ignore_index=_NO_CLASS)
+    values = short_rows.cross_entropy(scores, ids, reduction="none", ignore_index=_NO_CLASS)
     return values if like is None else values.view_as(like)
 
 

@@ -23,6 +23,7 @@ from torchkeras.losses.crossentropy import (
 )
 from torchkeras.losses.inputs import as_pair
 from torchkeras.losses.regression import absolute_error, huber, mean_absolute_error, mean_squared_error, squared_error
+from torchkeras.ops import short_rows
 
 
 def _mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
@@ -47,7 +48,7 @@ def _categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = Fals
 
 def _sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
     ids, scores, _ = _ids_and_scores(y_true, y_pred, from_logits, axis)
-    return F.cross_entropy(scores, ids, ignore_index=_NO_CLASS)
+    return short_rows.cross_entropy(scores, ids, ignore_index=_NO_CLASS)
 
 
 def _binary_crossentropy(
