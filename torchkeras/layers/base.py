@@ -247,7 +247,11 @@ class Layer(History, LossCollector, KerasBorder):
 
     def train(self, mode: bool = True) -> Self:
         """Switch this layer and all inside to training or inference mode; in Keras 1 and 2, a phase fixed by K.set_learning_phase stays."""
-        return super().train(mode_for(mode))
+        mode = mode_for(mode)
+        if self._modules or not isinstance(mode, bool):
+            return super().train(mode)
+        object.__setattr__(self, "training", mode)  # most layers hold no others, and a fit comes here three times for each
+        return self
 
     def fill(self, kwargs: dict[str, Any], masks: Any) -> dict[str, Any]:
         """The keyword arguments of `call` with `mask` and `training` filled in where the caller left them out."""

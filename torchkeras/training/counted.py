@@ -8,6 +8,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from torchkeras.graph.network import Network
 from torchkeras.graph.record import Value
 from torchkeras.layers.base import Layer
 from torchkeras.layers.embeddings import Embedding
@@ -26,16 +27,18 @@ def padding_of(model: Any) -> Padding:
 
     In a model with a `call` of its own nobody knows which layer gets which input: there it is any of them.
     """
-    record = getattr(model, "_record_", None)
+    record = model._record_ if isinstance(model, Network) else None
     if record is None:
         layers = model.sublayers() if isinstance(model, Layer) else []
         return sorted({(ANY, value) for layer in layers for _, value in _padding_of_layer(layer)})
     places = {number: place for place, number in enumerate(record.inputs)}
     found: Padding = []
     for step in record.steps:
-        taken = flatten(step.args[0]) if step.args else []
         module = model._modules.get(step.key)
-        inside = _padding_of_layer(module) or padding_of(module)
+        inside = _padding_of_layer(module) or (padding_of(module) if getattr(module, "_modules", None) else [])
+        if not inside:
+            continue
+        taken = flatten(step.args[0]) if step.args else []
         each = [(n, value) for number, value in inside for n in (range(len(taken)) if number == ANY else (number,))]
         found += [(places[taken[n].number], v) for n, v in each if n < len(taken) and isinstance(taken[n], Value) and taken[n].number in places]
     return sorted(set(found))
