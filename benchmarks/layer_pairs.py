@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from torchkeras import layers as tk
 
@@ -38,7 +39,7 @@ class Pair:
     training: bool = False
 
     def contestants(self, size: str) -> Contestants:
-        """Ours, theirs, and theirs on data in torch's channels-last memory format where there is one."""
+        """Ours, theirs, theirs on data in torch's channels-last memory format where there is one, and theirs by hand on data in Keras' layout."""
         batch, channels, length = SIZES[size][self.rank]
         data = torch.randn(batch, *(length,) * self.rank, channels)
         swapped = data.movedim(-1, 1).contiguous()
@@ -51,7 +52,50 @@ class Pair:
             other(swapped)  # some make their weights now
             other.to(memory_format=memory)  # type: ignore[call-overload]
             found["theirs, channels last"] = (other, [swapped.contiguous(memory_format=memory)])
+        if not first:
+            kernel = self.theirs(channels).train(self.training)
+            kernel(swapped)
+            if self.rank in (2, 3):
+                kernel.to(memory_format=torch.channels_last if self.rank == 2 else torch.channels_last_3d)  # type: ignore[call-overload]
+            found["by hand"] = (ByHand(kernel, self.rank), [data.clone()])
         return found
+
+
+class ByHand(nn.Module):
+    """A layer of torch.nn for data in Keras' layout, in as few steps as Python allows: permuted, the code of its `forward`, permuted back.
+
+    What it takes more than the bare layer is the price of the layout; what ours takes more than it is ours.
+    """
+
+    def __init__(self, layer: nn.Module, rank: int) -> None:
+        super().__init__()
+        self.layer = layer
+        there, back = (0, rank + 1, *range(1, rank + 1)), (0, *range(2, rank + 2), 1)
+        code: Callable[[Tensor], Tensor] = layer.forward
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            code = functools.partial(F.batch_norm, **_statistics(layer))
+
+        def run(inputs: Tensor) -> Tensor:
+            outputs = code(inputs.permute(there))
+            return outputs.permute(back) if outputs.dim() > 2 else outputs
+
+        self.run = run
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        return self.run(inputs)
+
+
+def _statistics(layer: Any) -> dict[str, Any]:
+    """What F.batch_norm takes of a layer, which counts its updates beside that."""
+    return {
+        "running_mean": layer.running_mean,
+        "running_var": layer.running_var,
+        "weight": layer.weight,
+        "bias": layer.bias,
+        "training": layer.training,
+        "momentum": layer.momentum,
+        "eps": layer.eps,
+    }
 
 
 class Pad(nn.Module):

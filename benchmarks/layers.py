@@ -26,6 +26,7 @@ from benchmarks.layer_twins import Twin, on_one_layout
 
 RATIO_GOAL = 1.05
 EXCESS_GOAL = 5e-6  # seconds, where the input is tiny
+NEAR = 3e-6  # seconds more than the same kernel by hand on data in Keras' layout
 
 
 def pairs() -> list[Pair | Twin]:
@@ -83,15 +84,24 @@ class Row:
         """Whether the goal is met."""
         return self.ratio() <= RATIO_GOAL or self.excess <= EXCESS_GOAL
 
+    @property
+    def pays_for_layout(self) -> bool:
+        """Whether the goal is missed, but hardly more is paid than torch's own kernel by hand on data in Keras' layout."""
+        if self.met or "by hand" not in self.seconds:
+            return False
+        return self.ratio() <= RATIO_GOAL * self.ratio("by hand") or self.time("ours") - self.time("by hand") <= NEAR
+
     def cells(self) -> list[str]:
         """The row of the table."""
-        other = "theirs, channels last"
+        other, hand = "theirs, channels last", "by hand"
         return [
-            self.name + ("" if self.met else " (missed)"),
+            self.name + ("" if self.met else " (layout)" if self.pays_for_layout else " (missed)"),
             f"{self.time('theirs') * 1e6:.0f}",
             f"{self.ratio():.2f} ({self.ratio(quarter=2):.2f})",
             f"{self.excess * 1e6:+.1f}",
             f"{self.ratio(other):.2f}" if other in self.seconds else "",
+            f"{self.ratio(hand):.2f}" if hand in self.seconds else "",
+            f"{(self.time('ours') - self.time(hand)) * 1e6:+.1f}" if hand in self.seconds else "",
         ]
 
 
@@ -147,9 +157,14 @@ def main(arguments: list[str]) -> int:
                     rows.append(measure(f"{pair.name}, {size}", contest, options.turns, options.seconds, clock))
     rows.sort(key=Row.ratio, reverse=True)
     met = sum(row.met for row in rows)
-    header = ["layer, input", "torch.nn, us", "ours / torch.nn (medians)", "ours more, us", "torch.nn, channels last / torch.nn"]
+    layout = sum(row.pays_for_layout for row in rows)
+    header = ["layer, input", "torch.nn, us", "ours / torch.nn (medians)", "ours more, us"]
+    header += ["torch.nn, channels last / torch.nn", "by hand / torch.nn", "ours more than by hand, us"]
     table = harness.markdown_table(header, [row.cells() for row in rows])
-    end = f"{met} of {len(rows)} are within {RATIO_GOAL} of torch.nn, or {EXCESS_GOAL * 1e6:.0f} us of it."
+    end = (
+        f"{met} of {len(rows)} are within {RATIO_GOAL} of torch.nn, or {EXCESS_GOAL * 1e6:.0f} us of it; {layout} more (layout) are within "
+        f"{RATIO_GOAL} or {NEAR * 1e6:.0f} us of torch's kernel by hand on data in Keras' layout (two permutes around it)."
+    )
     print(f"{table}\n{end}")
     if options.save is not None:
         options.save.write_text(f"# Layers over the nearest of torch.nn\n{head}\n\n{table}\n\n{end}\n", encoding="utf-8")

@@ -37,8 +37,33 @@ def test_rows_compare_lower_quartiles():
     assert row.ratio() == pytest.approx(1.2)
     assert row.excess == pytest.approx(2e-5)
     assert not row.met
-    assert row.cells() == ["name (missed)", "100", f"1.20 ({9 / 1e-4:.2f})", "+20.0", ""]
+    assert row.cells() == ["name (missed)", "100", f"1.20 ({9 / 1e-4:.2f})", "+20.0", "", "", ""]
     assert layers.Row("small", {"ours": [1.4e-5] * 2, "theirs": [1e-5] * 2}).met
+
+
+def test_rows_tell_the_price_of_the_layout():
+    times = {"ours": [5.2e-5] * 2, "theirs": [4e-5] * 2, "by hand": [5e-5] * 2}
+    row = layers.Row("name", times)
+    assert row.pays_for_layout and not row.met
+    assert row.cells() == ["name (layout)", "40", "1.30 (1.30)", "+12.0", "", "1.25", "+2.0"]
+    assert not layers.Row("more", {**times, "ours": [5.4e-5] * 2}).pays_for_layout
+    assert not layers.Row("met", {**times, "ours": [4.4e-5] * 2}).pays_for_layout
+    assert not layers.Row("alone", {"ours": [5.2e-5] * 2, "theirs": [4e-5] * 2}).pays_for_layout
+
+
+@pytest.mark.parametrize("name", [pair.name for pair in layers.over_space()])
+def test_what_is_done_by_hand_is_the_layer_between_two_permutes(name):
+    contest = PAIRS[name].contestants("tiny")
+    if "by hand" not in contest:
+        assert "axis 1" in name or "channels_first" in name
+        return
+    layer, (data,) = contest["by hand"]
+    torch.manual_seed(0)
+    found = layer(data)
+    torch.manual_seed(0)
+    swapped = data.movedim(-1, 1)
+    wanted = layer.layer(swapped)
+    torch.testing.assert_close(found, wanted.movedim(1, -1) if wanted.dim() > 2 else wanted)
 
 
 def test_turns_are_taken_and_quick_calls_repeated():
