@@ -117,9 +117,12 @@ class Mean(Metric):
         elif sample_weight is None:
             self.accumulate(values if values.dim() == 0 else values.sum(), values.numel())
         else:
-            values, weight = _weight_of(values, sample_weight, f"sample_weight of metric '{self.name}'")
-            self.total.add_((values * weight).sum())
-            self.count.add_(weight.sum())
+            if type(sample_weight) is Tensor and sample_weight.shape == values.shape and sample_weight.device == values.device:
+                weight = sample_weight  # one a value: nothing is to be aligned
+            else:
+                values, weight = _weight_of(values, sample_weight, f"sample_weight of metric '{self.name}'")
+            self._buffers["total"].add_((values * weight).sum())  # type: ignore[union-attr]
+            self._buffers["_variable_count"].add_(weight.sum())  # type: ignore[union-attr]
 
     def accumulate(self, total: Tensor, count: float, scale: float = 1) -> None:
         """Add a sum of values in one kernel.
