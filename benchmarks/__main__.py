@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import callbacks, fresh, graph, growth, guard, imports, layers, sequences, sequences_fit, training, weighted
+from benchmarks import callbacks, fresh, graph, growth, guard, imports, layers, sequences, sequences_fit, streaming, training, weighted
 
 COMMANDS = {
     "callbacks": callbacks.main,
@@ -16,6 +16,7 @@ COMMANDS = {
     "layers": layers.main,
     "sequences": sequences.main,
     "sequences-fit": sequences_fit.main,
+    "streaming": streaming.main,
     "training": training.main,
     "weighted": weighted.main,
 }
