@@ -14,7 +14,7 @@ from torchkeras.generations import BY_GENERATION
 from torchkeras.layers.base import layer_registry
 from torchkeras.layers.recurrent.gated_cell import GatedCell, bare
 from torchkeras.layers.recurrent.layouts import GateBias, GateKernel
-from torchkeras.ops.recurrent import HARD_SIGMOID, LINEAR, RELU, SIGMOID, TANH, Weights, gru_step, lstm_loop, lstm_step, simple_rnn_step
+from torchkeras.ops.recurrent import HARD_SIGMOID, LINEAR, RELU, SIGMOID, TANH, Weights, gru_loop, gru_step, lstm_loop, lstm_step, simple_rnn_step
 
 _CURVES: dict[Any, Any] = {activations.tanh: TANH, activations.relu: RELU, activations.linear: LINEAR}
 _GATE_CURVES: dict[Any, Any] = {activations.sigmoid: SIGMOID, activations.hard_sigmoid: HARD_SIGMOID}
@@ -270,6 +270,10 @@ class GRUCell(GatedCell):
             recurrent_activation=bare(self.recurrent_activation),
             reset_after=self.reset_after,
         )
+
+    def loop(self, weights: Weights) -> Any:
+        curve, gate = _CURVES.get(self.activation), _GATE_CURVES.get(self.recurrent_activation)
+        return None if self.reset_after or curve is None or gate is None else partial(gru_loop, weights=weights, curve=curve, gate=gate)
 
 
 def forget_bias(initializer: Callable[..., Tensor], *, sets: int = 1) -> Callable[..., Tensor]:

@@ -4,6 +4,7 @@ from torchkeras.ops.recurrent.both import Both, run_both
 from torchkeras.ops.recurrent.chain import Link, run_chain
 from torchkeras.ops.recurrent.convolution import conv_lstm_step, convolve
 from torchkeras.ops.recurrent.counts import hand_on_counts, note_count, with_noted_count
+from torchkeras.ops.recurrent.gru_loop import gru_loop
 from torchkeras.ops.recurrent.kernels import flatten_weights, run_fused
 from torchkeras.ops.recurrent.lstm_loop import HARD_SIGMOID, LINEAR, RELU, SIGMOID, TANH, lstm_loop
 from torchkeras.ops.recurrent.order import StepOrder, known_lengths, order_steps, set_known_lengths
@@ -31,6 +32,7 @@ __all__ = [
     "conv_lstm_step",
     "convolve",
     "flatten_weights",
+    "gru_loop",
     "gru_step",
     "hand_on_counts",
     "known_lengths",

@@ -117,7 +117,7 @@ class _Loop(torch.autograd.Function):
         ctx.save_for_backward(inputs, weight_ih, weight_hh, bias, hidden, carry, gates, outputs, carries, shown)
         ctx.asked = sizes, curve, gate
         ctx.set_materialize_grads(False)
-        return outputs, _last(outputs, sizes), _last(carries, sizes)
+        return outputs, last_of_rows(outputs, sizes), last_of_rows(carries, sizes)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
@@ -129,7 +129,7 @@ class _Loop(torch.autograd.Function):
         units = hidden.shape[1]
         write, keep, candidate = _quarters(gates, units)[1:]
         over_sums = torch.empty_like(gates)  # at first the slope of a step's output, or carry, over the sum in each gate
-        for part, factor in zip(_quarters(over_sums, units), (shown, candidate, _before(carries, carry, sizes), write), strict=True):
+        for part, factor in zip(_quarters(over_sums, units), (shown, candidate, before(carries, carry, sizes), write), strict=True):
             part.copy_(factor)
         gate.slope(gates[:, : 3 * units], over_sums[:, : 3 * units])
         curve.slope(candidate, over_sums[:, 3 * units :])
@@ -152,7 +152,7 @@ class _Loop(torch.autograd.Function):
         return (
             over_sums @ _roll(weight_ih, units) if wanted[0] else None,
             _unroll(over_sums.t() @ inputs, units) if wanted[1] else None,
-            _unroll(over_sums.t() @ _before(outputs, hidden, sizes), units) if wanted[2] else None,
+            _unroll(over_sums.t() @ before(outputs, hidden, sizes), units) if wanted[2] else None,
             _unroll(over_sums.sum(0), units) if wanted[3] else None,
             over_h,
             over_c,
@@ -193,12 +193,12 @@ def _quarters(tensor: Tensor, units: int) -> tuple[Tensor, ...]:
     return tensor.split(units, 1)
 
 
-def _before(each: Tensor, first: Tensor, sizes: tuple[int, ...]) -> Tensor:
+def before(each: Tensor, first: Tensor, sizes: tuple[int, ...]) -> Tensor:
     """What every slot has of the step before: of `each` slot's values, at the first step `first`."""
     return torch.cat((first, *(part[:rows] for part, rows in zip(each.split(sizes), sizes[1:], strict=False))))
 
 
-def _last(each: Tensor, sizes: tuple[int, ...]) -> Tensor:
+def last_of_rows(each: Tensor, sizes: tuple[int, ...]) -> Tensor:
     """Of `each` slot's values those of every row's last step."""
     if sizes[0] == sizes[-1]:
         return each[-sizes[0] :].clone()
