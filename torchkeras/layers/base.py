@@ -14,7 +14,7 @@ from typing_extensions import Self
 
 from torchkeras import config, generations, regularizers
 from torchkeras.layers.border import KerasBorder
-from torchkeras.layers.casting import to_tensors
+from torchkeras.layers.casting import holds_text, no_data, to_tensors
 from torchkeras.layers.config import admitted, base_config, signature_config
 from torchkeras.layers.history import History
 from torchkeras.layers.input_spec import check_inputs
@@ -26,8 +26,10 @@ from torchkeras.layers.naming import snake_case, unique_name
 from torchkeras.layers.nodes import Node
 from torchkeras.layers.phase import fixed, mode_for, outside, running, with_phase
 from torchkeras.layers.raw_modules import watch_modules
+from torchkeras.layers.scopes import Scopes
 from torchkeras.layers.symbolic import KerasTensor, real_tensors, run_trials, shape_of, shapes_text, symbolic_leaves
 from torchkeras.layers.under_way import told
+from torchkeras.layers.unhooked import is_unhooked
 from torchkeras.ops.whole_batch import whole
 from torchkeras.registry import Registry, nearest
 from torchkeras.shapes import Shape, as_shape
@@ -37,7 +39,7 @@ _module_call = nn.Module.__call__
 _BASE_ARGUMENTS = ("input_shape", "batch_input_shape", "batch_size", "input_dim", "weights", "activity_regularizer", "input_dtype")
 
 
-class Layer(History, LossCollector, KerasBorder):
+class Layer(History, LossCollector, KerasBorder, Scopes):
     """Base of all layers: an nn.Module with lazy building, Keras weights, masks and configs.
 
     Subclasses write `__init__` (check and store), `build(input_shape)` (make weights) and `call(inputs, ...)` (compute);
@@ -182,15 +184,16 @@ class Layer(History, LossCollector, KerasBorder):
     # -- the door
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._direct and len(args) == 1 and not kwargs and fixed[0] is None:
+        state = self.__dict__  # nn.Module has a __getattr__, which makes each look-up by `self` three times as long
+        if state.get("_direct") and len(args) == 1 and not kwargs and fixed[0] is None:
             inputs = args[0]
-            if (type(inputs) is Tensor and inputs.dim() == self._ndim and getattr(inputs, "_keras_mask", None) is None) or (
-                type(inputs) is list and self._ndim is None and _all_plain(inputs)
+            if (type(inputs) is Tensor and inputs.dim() == state["_ndim"] and getattr(inputs, "_keras_mask", None) is None) or (
+                type(inputs) is list and state["_ndim"] is None and _all_plain(inputs)
             ):
                 if self._checks_inputs and self.input_spec is not None:
                     check_inputs(self.name, self.input_spec, shape_of(inputs))
                 try:
-                    output = _module_call(self, inputs)
+                    output = self.forward(inputs) if is_unhooked(state) else _module_call(self, inputs)
                 except (RuntimeError, IndexError):
                     check_inputs(self.name, self.input_spec, shape_of(inputs))
                     raise
@@ -274,15 +277,18 @@ class Layer(History, LossCollector, KerasBorder):
 
         Raises:
             ValueError: the input does not fit `input_spec`.
+            TypeError: the input is no data, but a text, say.
         """
         if self.built:
             if self._ndim is None and isinstance(inputs, Tensor):
                 self._ndim = inputs.dim()
+            elif not self._checks_inputs and holds_text(inputs):  # a user's class may take them
+                raise no_data(self.name, inputs)
             return
         try:
             shapes = shape_of(inputs) if inputs is not None else None
         except AttributeError:
-            raise TypeError(f"Layer '{self.name}' takes tensors, arrays, numbers or lists of them, but got {inputs!r:.80}.") from None
+            raise no_data(self.name, inputs) from None
         check_inputs(self.name, self.input_spec, shapes)
         leaves = [leaf for leaf in (inputs if isinstance(inputs, (list, tuple)) else [inputs]) if isinstance(leaf, Tensor)]
         device = next((leaf.device for leaf in leaves if leaf.device.type != "meta"), None)

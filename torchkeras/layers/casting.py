@@ -26,6 +26,16 @@ def array_to_tensor(value: Any, *, keep_integers: bool) -> Tensor:
     return torch.as_tensor(array.astype(np.int64) if array.dtype.kind == "u" and array.dtype.itemsize > 1 else array)
 
 
+def no_data(name: str, inputs: Any) -> TypeError:
+    """The error of a layer that was called on something without a shape."""
+    return TypeError(f"Layer '{name}' takes tensors, arrays, numbers or lists of them, but got {inputs!r:.80}.")
+
+
+def holds_text(inputs: Any) -> bool:
+    """Whether these are texts, which no layer of the library takes."""
+    return isinstance(inputs, str) or (isinstance(inputs, (list, tuple)) and any(isinstance(one, str) for one in inputs))
+
+
 def _is_data(value: Any) -> bool:
     if isinstance(value, (np.ndarray, np.generic)):
         return True

@@ -19,6 +19,9 @@ class Masking(Layer):
 
     Shape: (batch, steps, ...) -> the same; the mask leaves out the last axis.
 
+    Raises:
+        TypeError: a `mask_value` that is no number.
+
     Source: Keras 2.2.4 and tf.keras 2.4.0 `Masking`.
     """
 
@@ -27,6 +30,8 @@ class Masking(Layer):
 
     def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if isinstance(mask_value, str) or not hasattr(mask_value, "__float__"):
+            raise TypeError(f"Masking '{self.name}' needs a number as mask_value, the features of a step of padding, but got {mask_value!r}.")
         self.mask_value = mask_value
 
     def call(self, inputs: Tensor) -> Tensor:

@@ -33,11 +33,18 @@ def told(error: BaseException, module: nn.Module) -> str:
     """The text of an error that a module's call raised, with the name of the innermost module in it whose code ran."""
     inner, place = module, error.__traceback__
     while place is not None:
-        if place.tb_frame.f_code is _CALL_CODE:
-            inner = place.tb_frame.f_locals["self"]
+        inner = _called(place.tb_frame) or inner
         place = place.tb_next
     text = str(error).rstrip(". ")
     return text if inner is module else f"{text} (in {type(inner).__name__} '{name_of(inner)}')"
+
+
+def _called(frame: FrameType) -> nn.Module | None:
+    """The module whose call, or whose `forward` without one, this frame is."""
+    own = frame.f_locals.get("self")
+    if not isinstance(own, nn.Module):
+        return None
+    return own if frame.f_code in (_CALL_CODE, getattr(type(own).forward, "__code__", None)) else None
 
 
 class LateCall(threading.local):
