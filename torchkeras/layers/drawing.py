@@ -38,6 +38,10 @@ class DrawingLayer(Layer):
             return torch.randn(tuple(shape), dtype=like.dtype, device=like.device)
         return self._drawn(like, shape).normal_(generator=self._generator(like.device))
 
+    def normal_like(self, like: Tensor, mean: float, deviation: float) -> Tensor:
+        """Normal numbers of this mean and standard deviation, in one pass."""
+        return torch.empty_like(like).normal_(mean, deviation, generator=None if self.seed is None else self._generator(like.device))
+
     def _drawn(self, like: Tensor, shape: Sequence[int]) -> Tensor:
         return torch.empty(tuple(shape), dtype=like.dtype, device=like.device)
 

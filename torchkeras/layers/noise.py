@@ -78,7 +78,7 @@ class GaussianDropout(_Noise):
         if not training or not 0 < self.rate < 1:
             return inputs
         deviation = (self.rate / (1 - self.rate)) ** 0.5
-        return inputs * self.standard_normal(inputs, inputs.shape).mul_(deviation).add_(1)
+        return inputs * self.normal_like(inputs, 1.0, deviation)
 
 
 @layer_registry.add()
