@@ -10,7 +10,7 @@ from tests.golden_cases import golden
 from tests.layers.golden_layer import check_golden_layer
 from tests.layers.harness import check_layer
 from torchkeras.generations import set_keras_version
-from torchkeras.layers import ELU, Input, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
+from torchkeras.layers import ELU, Input, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU, advanced_activations
 from torchkeras.layers.base import get_mask, set_mask
 
 
@@ -110,3 +110,27 @@ def test_bad_arguments():
     layer(torch.zeros(2, 3, 4))
     with pytest.raises(ValueError, match=r"'a'.*expected axis 2 of input shape to have value 4, found 5"):
         layer(torch.zeros(2, 3, 5))
+
+
+def test_softmax_refuses_axes_that_the_input_lacks():
+    with pytest.raises(ValueError, match=r"Softmax 's' has axis=5, but got an input of shape \(2, 3\) with the axes 0 to 1\. Choose"):
+        Softmax(axis=5, name="s")(torch.ones(2, 3))
+    layer = Softmax(axis=-3)
+    layer(torch.ones(2, 3, 4))
+    with pytest.raises(ValueError, match="expected min_ndim=3, found ndim=2"):
+        layer(torch.ones(2, 3))
+    with pytest.raises(TypeError, match=r"Softmax 't' needs an axis that is an int, but got \[1, 2\]\. For several axes"):
+        Softmax(axis=[1, 2], name="t")
+
+
+def test_prelu_is_the_same_without_torchs_own_kernel(monkeypatch):
+    x = torch.tensor([[-2.0, -1.0, 0.0, 3.0]], requires_grad=True)
+    layer = PReLU("ones")
+    layer(x)
+    layer.set_weights([torch.tensor([0.5, -0.25, 2.0, 4.0])])
+    found = []
+    for _ in range(2):
+        y = layer(x)
+        found.append((y, *torch.autograd.grad(y.square().sum() + y.sum(), [x, layer.weight])))
+        monkeypatch.setattr("torchkeras.layers.advanced_activations._prelu", advanced_activations._choice_prelu)
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)

@@ -14,7 +14,7 @@ from tests.golden_cases import golden
 from tests.layers.golden_layer import check_golden_layer
 from tests.layers.harness import check_dynamic_export, check_layer
 from torchkeras import layers
-from torchkeras.layers import pooling
+from torchkeras.layers import global_pooling, pooling
 from torchkeras.layers.base import set_mask
 
 CASES = [case for case in golden("layer") if case["file"] == "layers_pool.npz"]
@@ -196,3 +196,14 @@ def test_channels_last_data_stay_where_they_are(cls):
 def test_short_names_are_the_same_classes():
     assert layers.MaxPool2D is pooling.MaxPool2D is layers.MaxPooling2D
     assert layers.GlobalAvgPool1D is layers.GlobalAveragePooling1D
+
+
+def test_global_maxima_have_the_same_gradient_where_torch_does_not_tell_of_transforms(monkeypatch):
+    x = torch.randn(2, 8, 8, 64).round().requires_grad_()  # many are equal
+    layer = layers.GlobalMaxPooling2D()
+    found = []
+    for _ in range(2):
+        (gradient,) = torch.autograd.grad(layer(x).square().sum(), x)
+        found.append(gradient)
+        monkeypatch.setattr(global_pooling, "_is_transformed", lambda: True)
+    torch.testing.assert_close(found[0], found[1])

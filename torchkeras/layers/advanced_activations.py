@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,6 +27,14 @@ def as_floatx(value: Any, who: str) -> float:
         return torch.tensor(float(value), dtype=config.float_dtype()).item()
     except (TypeError, ValueError):
         raise ValueError(f"{who} needs a number, but got {value!r}.") from None
+
+
+def _choice_prelu(inputs: Tensor, alpha: Tensor) -> Tensor:
+    return torch.where(inputs > 0, inputs, alpha * inputs)
+
+
+# what F.prelu comes down to, where alpha is of any shape that fits
+_prelu: Callable[[Tensor, Tensor], Tensor] = getattr(torch, "_prelu_kernel", _choice_prelu)
 
 
 @layer_registry.add()
@@ -111,10 +119,7 @@ class PReLU(Layer):
         alpha = self.weight
         if 1 in inputs.shape:  # alpha must not broadcast it
             check_inputs(self.name, self.input_spec, shape_of(inputs))
-        if inputs.dtype is not alpha.dtype:  # under autocast
-            return torch.where(inputs > 0, inputs, alpha * inputs)
-        # what F.prelu comes down to, where alpha is of any shape that fits
-        return torch._prelu_kernel(inputs, alpha)
+        return (_prelu if inputs.dtype is alpha.dtype else _choice_prelu)(inputs, alpha)  # they differ under autocast
 
     def input_shape_from_state(self, state: Mapping[str, Tensor]) -> Any:
         return (None, *state["weight"].shape) if "weight" in state else None
@@ -173,6 +178,10 @@ class Softmax(Layer):
 
     Shape: any -> the same. `mask`, where it is given to the call: as the inputs, False where the output is to be 0.
 
+    Raises:
+        TypeError: an axis that is no int.
+        ValueError: an axis that the input lacks.
+
     Source: Keras 2.2.4 and tf.keras 2.4.0 `Softmax`; the mask: TensorFlow 2.4.
     """
 
@@ -180,7 +189,18 @@ class Softmax(Layer):
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if isinstance(axis, bool) or not isinstance(axis, int):
+            raise TypeError(f"Softmax '{self.name}' needs an axis that is an int, but got {axis!r}. For several axes, flatten them first (Reshape).")
         self.axis = axis
+
+    def build(self, input_shape: Any) -> None:
+        shape = as_shape(input_shape)
+        if not -len(shape) <= self.axis < len(shape):
+            raise ValueError(
+                f"Softmax '{self.name}' has axis={self.axis}, but got an input of shape {shape} with the axes 0 to {len(shape) - 1}. "
+                "Choose one of these; the batch is axis 0, the last is -1."
+            )
+        self.input_spec = InputSpec(min_ndim=self.axis + 1 if self.axis >= 0 else -self.axis)
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is not None:

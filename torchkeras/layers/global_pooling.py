@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from torchkeras.layers.base import layer_registry
 from torchkeras.layers.input_spec import InputSpec
 from torchkeras.layers.spatial import SpatialLayer
 
+# inside of torch.func's transforms nothing may be written in place; a torch that does not tell is taken to be inside of one
+_is_transformed: Callable[[], bool] = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)
 _LARGE = 1 << 11  # entries of a sample from which on `_Largest` is faster than torch.amax
 
 
@@ -55,7 +58,7 @@ class _Largest(torch.autograd.Function):
         first, last = ctx.axes[0], ctx.axes[-1]
         entries = inputs.flatten(first, last)  # (batch, entries, channels) or (batch, channels, entries)
         outputs, gradient = outputs.unsqueeze(last), gradients[0].unsqueeze(last)
-        if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+        if torch.is_grad_enabled() or _is_transformed():
             largest = (entries == outputs).to(inputs.dtype)
             return (largest * (gradient / largest.sum(last, keepdim=True))).view(inputs.shape), None
         # 1 or 0 in the type of the inputs, which is faster than bool, and in memory that becomes the gradient

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchkeras import generations, layers
+from torchkeras.layers.convolutional import up_sampling
 
 small = settings(max_examples=60, deadline=None)
 
@@ -195,3 +196,18 @@ def test_same_padding_needs_no_copy_where_it_is_symmetric(monkeypatch):
     layers.MaxPooling2D(2, 1, padding="same")(torch.randn(2, 6, 6, 4))
     with pytest.raises(AssertionError, match="a copy was made"):
         layers.Conv2D(5, 2, padding="same")(torch.randn(2, 6, 6, 4))
+
+
+def test_enlarging_is_the_same_by_torchs_public_function(monkeypatch):
+    """Where a torch has its kernels under other names."""
+    cases = [
+        (layers.UpSampling2D(2), (2, 3, 4, 5)),
+        (layers.UpSampling2D(3, interpolation="bilinear"), (2, 3, 4, 5)),
+        (layers.UpSampling3D(2), (1, 2, 3, 2, 4)),
+    ]
+    inputs = [torch.randn(shape) for _, shape in cases]
+    by_kernels = [layer(x) for (layer, _), x in zip(cases, inputs, strict=True)]
+    monkeypatch.setattr(up_sampling, "_NEAREST", dict.fromkeys((2, 3), up_sampling._interpolate("nearest")))
+    monkeypatch.setattr(up_sampling, "_bilinear", up_sampling._interpolate("bilinear"))
+    for (layer, _), x, wanted in zip(cases, inputs, by_kernels, strict=True):
+        assert torch.equal(layer(x), wanted)

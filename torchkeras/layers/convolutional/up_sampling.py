@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,8 +14,17 @@ from torchkeras.layers.base import layer_registry
 from torchkeras.layers.input_spec import InputSpec
 from torchkeras.layers.spatial import TO_KERAS, TO_TORCH, SpatialLayer, choice, whole_numbers
 
-# what F.interpolate comes down to; its own checks take longer than small images do
-_NEAREST = {2: torch._C._nn.upsample_nearest2d, 3: torch._C._nn.upsample_nearest3d}
+
+def _interpolate(mode: str) -> Callable[..., Tensor]:
+    def interpolate(image: Tensor, size: Any, *rest: Any) -> Tensor:
+        return F.interpolate(image, size, rest[-1], mode, *rest[:-1])
+
+    return interpolate
+
+
+# what F.interpolate comes down to, where this torch has it under that name: the checks before it take up to 2 us
+_NEAREST = {rank: getattr(torch._C._nn, f"upsample_nearest{rank}d", _interpolate("nearest")) for rank in (2, 3)}
+_bilinear = getattr(torch._C._nn, "upsample_bilinear2d", _interpolate("bilinear"))
 _MANY = 4  # more repetitions than that are faster along one more axis than as joined copies
 
 
@@ -110,7 +120,7 @@ class UpSampling2D(UpSampling):
         if self.interpolation == "nearest":
             return super()._enlarge(image)
         if self._half_pixel and image.is_cpu:
-            return torch._C._nn.upsample_bilinear2d(image, None, False, self._factors)
+            return _bilinear(image, None, False, self._factors)
         if self._half_pixel:
             return F.interpolate(image, scale_factor=self._factors, mode="bilinear", align_corners=False)
         # pixel i of the output lies at i / size. Corners are aligned so if one more pixel, the last again, is put at the end of
