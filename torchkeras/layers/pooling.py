@@ -45,6 +45,8 @@ class Pooling(SpatialLayer):
     pool_size: Any
     strides: Any
     _small: tuple[tuple[Any, ...], tuple[Any, ...]] | None = None  # also of pickles that were made before there was a way for small batches
+    # what "same" pads on both sides of small batches and of others, where strides of 1 and windows of odd sizes fix it
+    _even: tuple[list[int], list[int]] | None = None
     _reduce: Callable[..., Tensor]  # (image, window, strides, padding): the kernel
 
     def __init__(self, pool_size: Any, strides: Any, padding: str, data_format: str | None, **kwargs: Any) -> None:
@@ -61,6 +63,9 @@ class Pooling(SpatialLayer):
         self.input_spec = InputSpec(ndim=self.rank + 2, min_axes=smallest)
         fits = self.rank == 1 or (self.rank == 2 and (self.knows_padded_volumes or not self._pads_same))
         self._small = ((*self.pool_size, 1), (*self.strides, 1)) if fits and not self._channels_first else None
+        if self._pads_same and max(self.strides) == 1 and all(size % 2 for size in self.pool_size):
+            near = [size // 2 for size in self.pool_size]
+            self._even = [*near, 0], [0, *near] if self.as_image else near
 
     def call(self, inputs: Tensor) -> Tensor:
         small = self._small
@@ -80,6 +85,8 @@ class Pooling(SpatialLayer):
 
     def _pool(self, image: Tensor, window: tuple[int, ...], strides: tuple[int, ...], first: int) -> Tensor:
         """Pool a padded image, whose axes of space are those from `first` on."""
+        if self._even is not None:  # neither the input's size nor the side matters
+            return self._reduce(image, window, strides, self._even[first - 1])
         near, drop = (_same_pool if is_compiling() else _known_same_pool)(image.shape[first:], window, strides)
         outputs = self._reduce(image, window, strides, near)
         for axis, surplus in enumerate(drop, start=first):
@@ -295,7 +302,7 @@ class AveragePooling3D(AveragePooling):
 
     def _kernel_knows(self, image: Tensor, window: Any) -> bool:
         """Whether torch's kernel for volumes takes this one: it knows no half precision on the CPU, nor a padded one smaller than the window."""
-        if image.dtype in (torch.bfloat16, torch.float16) and image.device.type == "cpu":
+        if image.dtype not in _EXACT and image.is_cpu and image.dtype in (torch.bfloat16, torch.float16):
             return False
         return not self._pads_same or all(size >= reach for size, reach in zip(image.shape[2:], window, strict=True))
 
