@@ -8,7 +8,9 @@ from __future__ import annotations
 import atexit
 import contextlib
 import datetime
+import importlib
 import os
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +24,10 @@ from torchkeras.training.meeting import meet
 TIMEOUT = datetime.timedelta(minutes=30)  # for a process that hangs; one that ends is noticed at once
 _ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _LOST = ("closed by peer", "Connection reset", "Broken pipe", "remote process exited", "Socket closed", "NCCL communicator was aborted")
+# They take the group of the moment as a default argument, for good: gloo's threads would outlive the interpreter, which now and then aborts it.
+_KEEPERS = ("torch.distributed.nn.functional", "torch.distributed.optim.zero_redundancy_optimizer")
 _state = {"failed": False, "seeded": False}
+_wrappers: weakref.WeakSet[Any] = weakref.WeakSet()  # each DistributedDataParallel
 
 
 class LostProcess(RuntimeError):
@@ -43,6 +48,8 @@ def start() -> bool:
         cuda = torch.cuda.is_available()
         if cuda:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+        for module in _KEEPERS:
+            importlib.import_module(module)
         store, number, count = next(distributed.rendezvous("env://", timeout=TIMEOUT))
         store.set_timeout(TIMEOUT)
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
@@ -56,8 +63,16 @@ def start() -> bool:
     return several()
 
 
+def leaves_with(wrapper: nn.Module) -> nn.Module:
+    """A DistributedDataParallel that lets go of the process group at exit, whoever still holds it."""
+    _wrappers.add(wrapper)
+    return wrapper
+
+
 def _leave() -> None:
     if torch.distributed.is_initialized() and not _state["failed"]:
+        for wrapper in _wrappers:
+            wrapper.process_group = wrapper.reducer = wrapper.logger = None
         torch.distributed.destroy_process_group()
 
 

@@ -5,6 +5,7 @@ Usage: together.py FOLDER KIND SAVE_FREQ: trains, and the first process writes w
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -49,8 +50,15 @@ def program(kind: str, folder: Path) -> tuple[Any, dict[str, Any]]:
     return dense(), {"x": Batches(), "epochs": 3, "workers": 1}
 
 
+def tell_threads(folder: Path) -> None:
+    """Leave the names of the threads that live at the very end: gloo's must not, since the interpreter's end may trip over them."""
+    tasks = Path("/proc/self/task")
+    (folder / f"threads-{RANK}").write_text("\n".join((task / "comm").read_text().strip() for task in tasks.glob("*")))
+
+
 def main(folder: Path, kind: str, save_freq: str) -> None:
     """Run it."""
+    atexit.register(tell_threads, folder)  # before what the library registers, so that it is called after that
     killed = [Die(int((folder / "kill").read_text()))] if (folder / "kill").exists() else []
     backup = BackupAndRestore(folder / "backup", save_freq if save_freq == "epoch" else int(save_freq))
     found = run(lambda place: program(kind, place), folder, [backup, *killed])
