@@ -139,7 +139,7 @@ def sharded_forward(model: Compiling, forward: Forward) -> Forward:
     def weighted(x: Any, y: Any, weight: Any) -> Tensor:
         shell.outputs, loss = forward(x, y, weight)
         share = float(part.count > 0) if loss.dim() else part.count / part.size
-        return Weighted.apply(loss, share * processes())  # type: ignore[no-any-return]
+        return Weighted.apply(loss, share * processes()).clone()  # type: ignore[no-any-return]  # FSDP warns of outputs that are views
 
     def shared(x: Any, y: Any, weight: Any) -> tuple[Any, Tensor]:
         try:
