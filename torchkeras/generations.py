@@ -116,6 +116,8 @@ TABLE: Final[dict[str, Row]] = {
     "metric.masked": Row(True, True, "metrics leave out masked steps", keras1=False),
     "metric.running": Row("batch_mean", "stateful", "metrics: averages of batch values, or exact over the epoch"),
     "model.metrics": Row("given", "objects", "model.metrics: what compile was given, or the metric objects"),
+    "model.weights": Row("trained first", "by layer", "model.weights: what is trained stands first, or layer by layer (Keras' Network.weights)"),
+    "weights.keras1_form": Row(False, False, "weights are listed by gate, kernels of convolutions in Theano's order of axes", keras1=True),
     "trainable.warns": Row(True, False, "training warns where `trainable` was changed since compile"),
     "logs.validation_first": Row(True, False, "the values of validation come first in the logs of an epoch"),
     "logs.batch": Row("batch", "running", "logs of on_batch_end: the batch's own values, or running means"),

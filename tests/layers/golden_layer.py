@@ -163,7 +163,7 @@ def _check_gradients(case: Case, layer: Layer, inputs: list[Tensor], states: lis
     pairs: list[tuple[str, Tensor, Any, Any]] = []
     for what, tensors, keys in (("input", inputs, wanted["inputs"]), ("initial state", states, wanted.get("initial_state") or [])):
         pairs += [(f"{what} {number}", tensor, key, None) for number, (tensor, key) in enumerate(zip(tensors, keys, strict=True))]
-    weights = layer.weights
+    weights = layer.stored_weights
     assert len(weights) == len(wanted["weights"])
     pairs += [(weight.name, weight.parameter, key, weight.spec) for weight, key in zip(weights, wanted["weights"], strict=True)]
     asked = [pair for pair in pairs if pair[1].requires_grad]

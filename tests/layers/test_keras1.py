@@ -41,11 +41,9 @@ class Translated(Case):
 
 
 def make(case: Translated) -> Layer:
-    """The case's layer, whose `set_weights` takes what Keras 1 gave."""
+    """The case's layer."""
     arguments = {key: revive(key, value) for key, value in case["kwargs"].items()}
     layer = getattr(layers, case["class"])(**arguments)
-    set_weights = layer.set_weights
-    layer.__dict__["set_weights"] = lambda weights: set_weights(to_keras2(layer, weights, KERAS1))
     keys = (case["grads"] or {"weights": [None]})["weights"]
     if None not in keys:
         arrays, half = [case.array(key) for key in keys], len(keys) // 2
@@ -77,7 +75,7 @@ def test_a_config_of_keras_1_makes_the_same_layer(case: Case):
     with torchkeras.using_keras_version("1.2.2"):
         layer = layer_registry.find(name)(**config)
         layer(torch.as_tensor(case.arrays("inputs")[0]))
-    layer.set_weights(to_keras2(layer, case.arrays("weights"), KERAS1))
+    layer.set_weights(case.arrays("weights"))
     if case["training"] or case.get("calls") or case.get("masks"):
         return
     outputs = layer(torch.as_tensor(case.arrays("inputs")[0]))

@@ -14,35 +14,18 @@ from torchkeras import layers
 from torchkeras.layers import keras1
 from torchkeras.layers.naming import reset_uids
 from torchkeras.models import Model, Sequential, model_from_json
-from torchkeras.saving.foreign_weights import count_in_file, to_keras2
-from torchkeras.saving.weight_groups import Origin
 
 # A bias right before a BatchNormalization has the gradient zero: rounding noise, which the optimizer blows up to whole steps. The places of that
 # bias and of the moving mean behind it among the weights; what inference makes of them is the noise's own, too.
 NOISE = {"training.cnn_tf.0": (3, 6), "training.cnn_th.0": (3, 6), "training.highway_maxout.0": (7, 10)}
-KERAS1 = Origin("1.2.2", "tensorflow")
 
 
 def make_model(case: Case) -> Any:
     reset_uids()
     model = model_from_json(json.dumps(case["model_json"]) if isinstance(case["model_json"], dict) else case["model_json"])
     if case.get("weights"):
-        set_all(model, case.arrays("weights"))
+        model.set_weights(case.arrays("weights"))
     return model
-
-
-def by_layer(model: Any, arrays: list[Any]) -> list[Any]:
-    rest, found = list(arrays), []
-    for layer in model.layers:
-        count = sum(count_in_file(layer, KERAS1, trainable) for trainable in (True, False))
-        found += to_keras2(layer, rest[:count], KERAS1)
-        rest = rest[count:]
-    assert not rest
-    return found
-
-
-def set_all(model: Any, arrays: list[Any]) -> None:
-    model.set_weights(by_layer(model, arrays))
 
 
 @pytest.mark.parametrize("case", golden("training", versions=("1.2.2",)), ids=str)
@@ -58,7 +41,7 @@ def test_training_gives_the_numbers_of_keras_1(case: Case, keras_version: str):
     for name, values in case["history"].items():
         if not noise or not name.startswith("val_"):
             np.testing.assert_allclose(history.history[name], values, rtol=case["history_rtol"], atol=1e-6, err_msg=name)
-    for number, (got, wanted) in enumerate(zip(model.get_weights(), by_layer(model, case.arrays("final_weights")), strict=True)):
+    for number, (got, wanted) in enumerate(zip(model.get_weights(), case.arrays("final_weights"), strict=True)):
         if number not in noise:
             np.testing.assert_allclose(got, wanted, atol=case["weights_atol"])
     assert model.metrics_names == case["metrics_names"]

@@ -16,6 +16,7 @@ from torchkeras.graph.plan import Plan
 from torchkeras.graph.state_names import fit_names
 from torchkeras.graph.summary import print_summary
 from torchkeras.layers.base import Layer, get_mask
+from torchkeras.layers.former_weights import in_form_of_keras1
 from torchkeras.layers.input_layer import InputLayer
 from torchkeras.layers.naming import module_key, name_of, snake_case, unique_name
 from torchkeras.layers.phase import outside, running
@@ -47,9 +48,11 @@ class Network(GraphEnds):
     resolves_training = True
     hangs_masks = True
     clears_losses = True
+    _trained_first = False  # of pickles that say nothing
 
     def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any) -> None:
         super().__init__(name=name or self._automatic_name(inputs is not None), trainable=trainable, **kwargs)
+        self._trained_first = generations.choose("model.weights") == "trained first"
         self._record_: records.Record | None = None
         self._plan: Plan | None = None
         self._symbols = Symbols()
@@ -320,16 +323,39 @@ class Network(GraphEnds):
         return list(found)
 
     @property
+    def stored_weights(self) -> list[Any]:
+        """A view of each weight that is stored, in the order of Keras' files: what is trained now stands first."""
+        return list({view.identity: view for view in super().stored_weights}.values())
+
+    @property
     def weights(self) -> list[Any]:
-        """Keras-layout views of all weights, layer by layer."""
+        """Keras-layout views of all weights: layer by layer in tf.keras; in Keras 1 and 2 what is trained (but for `trainable = False` of the whole
+        model) stands first, while `get_weights()` goes layer by layer."""
+        if not self._trained_first:
+            return self._in_order()
+        return in_form_of_keras1(self.weights_as_frozen())
+
+    def weights_as_frozen(self) -> list[Any]:
+        """A view of each weight that is stored, in the order of weights-only files: to Keras 1 and 2 the layers of a model that is frozen as a
+        whole are not frozen themselves."""
+        if self._trainable or not self._trained_first:
+            return self.stored_weights
+        return [view for trained in (True, False) for part in self._weighted_layers() for view in part.own_weights(trainable=trained)]
+
+    def _in_order(self, keras1: bool | None = None) -> list[Any]:
         found: dict[Any, Any] = {}
         for layer in self.layers:
-            for view in layer.weights if isinstance(layer, Layer) else weights_of(layer, name_of(layer)):
+            for view in self._of_layer(layer, keras1) if isinstance(layer, Layer) else weights_of(layer, name_of(layer)):
                 found.setdefault(view.identity, view)
         if self._record_ is None:
-            for view in super().weights:
+            for view in in_form_of_keras1(self.stored_weights, keras1):
                 found.setdefault(view.identity, view)
         return list(found.values())
+
+    def _of_layer(self, layer: Layer, keras1: bool | None) -> list[Any]:
+        if isinstance(layer, Network) and not layer._trained_first:
+            return layer._in_order(keras1)
+        return layer.weights if keras1 is None else in_form_of_keras1(layer.stored_weights, keras1)
 
     variables = weights
 

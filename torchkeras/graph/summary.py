@@ -142,7 +142,7 @@ def _count(layer: nn.Module) -> int:
 
 def parameter_counts(model: Network) -> tuple[int, int]:
     """Numbers of trained and of frozen scalars."""
-    views = {view.identity: view for view in model.weights}
+    views = {view.identity: view for view in model.stored_weights}
     trained = {view.identity for view in model.trainable_weights}
     trainable = sum(view.numel() for key, view in views.items() if key in trained)
     return trainable, sum(view.numel() for view in views.values()) - trainable

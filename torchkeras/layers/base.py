@@ -121,6 +121,8 @@ class Layer(History, LossCollector, KerasBorder, Scopes):
         self._call_metrics = Transient()
         self._initial_weights = kwargs.get("weights")
         self._refuses_masks = generations.choose("mask.unsupported") == "raise"
+        if generations.choose("weights.keras1_form"):
+            self._keras1_form = True
         self._activity_by_batch = generations.choose("activity.divide_by_batch")
         self._call_losses_first = generations.choose("losses.call_first")
         self._batch_input_shape = _batch_input_shape(kwargs)

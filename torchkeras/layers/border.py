@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from torchkeras import config
+from torchkeras.layers.former_weights import in_form_of_keras1
 from torchkeras.layers.raw_weights import holders
 from torchkeras.layers.symbolic import in_trial
 from torchkeras.layers.weights import KerasWeight, Weighted, assign_all
@@ -21,6 +22,7 @@ class KerasBorder(Weighted):
 
     built: bool
     _dtype: Any
+    _keras1_form: bool = False  # whether `weights` has the form of Keras 1
 
     @property
     def trainable(self) -> bool:
@@ -61,9 +63,14 @@ class KerasBorder(Weighted):
         self._declare(list(values), trainable=False)
 
     @property
-    def weights(self) -> list[KerasWeight]:
-        """Keras-layout views of all weights, in Keras' order."""
+    def stored_weights(self) -> list[KerasWeight]:
+        """A view of each weight that is stored, in the order of Keras' files: what is trained now stands first."""
         return self.trainable_weights + self.non_trainable_weights
+
+    @property
+    def weights(self) -> list[KerasWeight]:
+        """Keras-layout views of all weights, in Keras' order; layers made as Keras 1's list the gates of LSTM and GRU apart."""
+        return in_form_of_keras1(self.stored_weights)
 
     trainable_variables = _trainable_weights = trainable_weights
     non_trainable_variables = _non_trainable_weights = non_trainable_weights
@@ -75,17 +82,28 @@ class KerasBorder(Weighted):
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of all weights as NumPy arrays, in Keras' order and layout."""
-        return [weight.numpy() for weight in self.weights]
+        return [weight.numpy() for weight in self._in_order()]
 
     def set_weights(self, weights: Any) -> None:
         """Write arrays in the order of `get_weights()`; all or none.
 
+        What Keras 1 lists otherwise than later releases, such as the gates of an LSTM, is taken in either form, as the shapes tell.
+
         Raises:
             ValueError: another number of arrays or another shape.
         """
-        if not self.built and len(weights) != len(self.weights):
+        views, arrays = self._in_order(), list(weights)
+        if not self.built and len(arrays) != len(views):
             raise ValueError(f"Layer '{self.name}' has no weights yet: call it on data or give it an input_shape before set_weights().")
-        assign_all(self.weights, list(weights), f"Layer '{self.name}'")
+        shapes = [tuple(np.shape(array)) for array in arrays]
+        if [tuple(view.shape) for view in views] != shapes:
+            others = [self._in_order(keras1=True), self._in_order(keras1=False)]
+            views = next((other for other in others if [tuple(view.shape) for view in other] == shapes), views)
+        assign_all(views, arrays, f"Layer '{self.name}'")
+
+    def _in_order(self, keras1: bool | None = None) -> list[KerasWeight]:
+        """The weights in the order of `get_weights()`; `keras1`: in the form of that release or of later ones, whatever the layers follow."""
+        return in_form_of_keras1(self.stored_weights, keras1)
 
     def count_params(self) -> int:
         """Number of scalars in the weights.
@@ -97,7 +115,7 @@ class KerasBorder(Weighted):
             raise ValueError(
                 f"You tried to call count_params() on layer '{self.name}', but it isn't built. Call it on data, or give it an input_shape."
             )
-        return sum(weight.numel() for weight in self.weights)
+        return sum(weight.numel() for weight in self.stored_weights)
 
     def add_update(self, updates: Any, inputs: Any = None) -> None:
         """Write new values into weights when the layer trains, from inside `call`.

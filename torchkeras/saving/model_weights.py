@@ -57,22 +57,24 @@ class Slot:
                 self.view.copy_(torch.as_tensor(value))
 
 
-def layer_slots(layer: nn.Module) -> list[Slot]:
-    """The weights of a layer in the order of files; of a raw module those of its `state_dict`, in torch's layout."""
+def layer_slots(layer: nn.Module, alone: bool = False) -> list[Slot]:
+    """The weights of a layer in the order of files; of a raw module those of its `state_dict`, in torch's layout.
+
+    Args:
+        layer: The layer, raw module or model inside of a model.
+        alone: Whether the file has weights alone: a config beside them says which layers are frozen.
+    """
+    if alone and isinstance(layer, Layer) and hasattr(layer, "weights_as_frozen"):
+        return [Slot(view.path, view) for view in layer.weights_as_frozen()]
     if isinstance(layer, Layer):
-        return [Slot(view.path, view) for view in layer.weights]
+        return [Slot(view.path, view) for view in layer.stored_weights]
     tensors = [(name, tensor) for name, tensor in layer.state_dict(keep_vars=True).items() if isinstance(tensor, Tensor)]
     return [Slot(f"{name_of(layer)}/{name}:0", tensor) for name, tensor in tensors]
 
 
-def model_slots(model: Network) -> list[tuple[str, list[Slot]]]:
-    """(layer name, its weights) for all layers in the order of files."""
-    return [(name_of(layer), layer_slots(layer)) for layer in model.layers]
-
-
-def write_model_weights(group: h5py.Group, model: Network) -> None:
-    """Write the weights of a model into an open group or file."""
-    layers = [(name, [(slot.name, slot.value()) for slot in slots]) for name, slots in model_slots(model)]
+def write_model_weights(group: h5py.Group, model: Network, alone: bool = False) -> None:
+    """Write the weights of a model into an open group or file; `alone`: without the model's config beside them."""
+    layers = [(name_of(layer), [(slot.name, slot.value()) for slot in layer_slots(layer, alone)]) for layer in model.layers]
     write_weight_groups(group, layers, form_of(generations.keras_version()))
 
 
@@ -84,7 +86,7 @@ def save_weights(model: Network, path: PathLike) -> None:
     """
     check_built(model, "saving")
     with atomic_hdf5(path) as file:
-        write_model_weights(file, model)
+        write_model_weights(file, model, alone=True)
 
 
 def check_built(model: Network, what: str) -> None:
@@ -169,11 +171,11 @@ def pairs_of(model: Network, group: SafeGroup, by_name: bool) -> list[tuple[Any,
     Raises:
         ContentError: layers matched by order, of which the file has another number.
     """
-    stored = [(name, [array for _, array in arrays]) for name, arrays in read_weight_groups(group)]
+    stored, source = read_weight_groups(group), origin(group)
     mine = [(layer, layer_slots(layer)) for layer in model.layers]
     if by_name:
         named = {name_of(layer): (layer, slots) for layer, slots in mine}
-        return [(*named[name], arrays) for name, arrays in stored if name in named]
+        return [_paired(*named[name], arrays, source) for name, arrays in stored if name in named]
     stored = [(name, arrays) for name, arrays in stored if arrays]
     mine = [(layer, slots) for layer, slots in mine if slots]
     if len(mine) != len(stored):
@@ -182,7 +184,32 @@ def pairs_of(model: Network, group: SafeGroup, by_name: bool) -> list[tuple[Any,
             f"{len(mine)} layers with weights ({_some(name_of(layer) for layer, _ in mine)}). "
             "Build the model that the file was saved from, or load with by_name=True."
         )
-    return [(layer, slots, arrays) for (layer, slots), (_, arrays) in zip(mine, stored, strict=True)]
+    return [_paired(layer, slots, arrays, source) for (layer, slots), (_, arrays) in zip(mine, stored, strict=True)]
+
+
+def _paired(layer: Any, slots: list[Slot], arrays: Sequence[tuple[str, SafeArray]], source: Origin) -> tuple[Any, list[Slot], list[SafeArray]]:
+    """A layer, its places and the arrays of the file for it, the places in the order in which the file was written.
+
+    A model inside of a model lists first what is trained, so that its order depends on what was frozen when the file was written. The
+    names tell it; where they do not, the order is the present one, as in Keras.
+    """
+    found = [array for _, array in arrays]
+    if getattr(layer, "layers", None) is None or not isinstance(layer, Layer) or _other_form(source):
+        return layer, slots, found
+    named = {slot.name: slot for slot in slots}
+    if len(named) == len(slots) and sorted(named) == sorted(name for name, _ in arrays):
+        return layer, [named[name] for name, _ in arrays], found
+
+    def fit(order: list[Slot]) -> bool:
+        return len(order) == len(arrays) and all(
+            slot.shape == _shape(array) and slot.name.rpartition("/")[2] == name.rpartition("/")[2]
+            for slot, (name, array) in zip(order, arrays, strict=True)
+        )
+
+    unfrozen = [view for trained in (True, False) for part in layer._weighted_layers() for view in part.own_weights(trainable=trained)]
+    by_layer = [view for part in layer._weighted_layers() for trained in (True, False) for view in part.own_weights(trainable=trained)]
+    others = [[Slot(view.path, view) for view in views] for views in (unfrozen, by_layer)]
+    return layer, max([slots, *others], key=fit), found
 
 
 def _other_form(source: Origin) -> bool:
