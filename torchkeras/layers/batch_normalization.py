@@ -211,7 +211,8 @@ class BatchNormalization(Layer):
 
     def _normalize(self, x: Tensor, inputs: Tensor, training: bool, moves: bool) -> Tensor:
         """torch's kernel on data whose channels are axis 1."""
-        mean, variance = self.running_mean, self.running_var
+        buffers: Any = self._buffers  # by `self` each look-up fails once before it comes to nn.Module.__getattr__
+        mean, variance = buffers["running_mean"], buffers["running_var"]
         if not training:
             return self._kernel(x, mean, variance, training=False)
         channels = x.size(1)
@@ -238,7 +239,11 @@ class BatchNormalization(Layer):
         return normalized
 
     def _kernel(self, x: Tensor, mean: Tensor | None, variance: Tensor | None, training: bool = True, rate: float = 0.0) -> Tensor:
-        return torch.batch_norm(x, self.weight, self.bias, mean, variance, training, rate, self.epsilon, x.is_cuda and torch.backends.cudnn.enabled)
+        parameters = self._parameters
+        # one that is not there may be parametrized
+        weight, bias = parameters.get("weight"), parameters.get("bias")
+        weight, bias = self.weight if weight is None else weight, self.bias if bias is None else bias
+        return torch.batch_norm(x, weight, bias, mean, variance, training, rate, self.epsilon, x.is_cuda and torch.backends.cudnn.enabled)
 
     def _is_unbiased(self, inputs: Tensor) -> bool:
         """Whether the moving variance is an unbiased one: where TensorFlow's fused kernel runs, for four axes."""
