@@ -210,6 +210,34 @@ class MeanMetricWrapper(Mean):
         else:
             self.add_values(matches.as_number(right).mean(-1) if self._averaged else right, sample_weight)
 
+    def is_twin_of(self, other: Any) -> bool:
+        """Whether both add up the same values of a batch: objects of this very class around the same function."""
+        alike = type(self) is type(other) is MeanMetricWrapper and self._fn is other._fn and self._fn_kwargs == other._fn_kwargs
+        return alike and _keywords(self._bound) == _keywords(other._bound)
+
+    def update_twins(self, weighted: MeanMetricWrapper, y_true: Tensor, y_pred: Tensor, sample_weight: Any) -> None:
+        """Add a batch to this metric, and with its weights to another that `is_twin_of` it; their values are computed once.
+
+        Args:
+            weighted: The other metric.
+            y_true: Targets.
+            y_pred: Predictions.
+            sample_weight: Weights of the first axes of the function's values.
+        """
+        for metric in (self, weighted):
+            if metric._device != y_pred.device:
+                metric._follow(y_pred.device)
+        if y_true.shape != y_pred.shape:
+            y_true, y_pred = drop_odd_axis(y_true, y_pred)
+        if self._counted is not None:
+            right = self._counted(y_true, y_pred)
+            self._count(right, None)
+            weighted._count(right, sample_weight)
+        else:
+            values = matches.as_tensor(self._bound(y_true, y_pred, **self._fn_kwargs))
+            self.add_values(values)
+            weighted.add_values(values, sample_weight)
+
     def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__`; the function itself only for `MeanMetricWrapper` proper."""
         own = {"fn": self._fn} if type(self) is MeanMetricWrapper else {}

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchkeras import generations, metrics
 from torchkeras.losses import Objective
 from torchkeras.metrics import Mean
+from torchkeras.metrics.reducing import MeanMetricWrapper
 from torchkeras.registry import nearest
 from torchkeras.training.batch_metrics import BatchMean
 
@@ -89,6 +90,10 @@ class Compiled:
         ValueError: a loss or metric that is not known, or the wrong number of them.
     """
 
+    # for each output: metrics that it has without weights and with them, and the others
+    _twins: Sequence[list[tuple[MeanMetricWrapper, MeanMetricWrapper]]] = ()
+    _single: Sequence[list[Watched]] = ()
+
     def __init__(self, loss: Any, metrics: Any, loss_weights: Any, weighted_metrics: Any, names: Sequence[str]) -> None:
         self.names = list(names)
         self.objectives = [None if entry is None else Objective(entry) for entry in per_output(loss, names, "loss")]
@@ -143,6 +148,23 @@ class Compiled:
                     mine.append(Watched(_numbered(label, taken), metric, weighted))
             found.append(mine)
         self.metrics = found
+        self._pair()
+
+    def _pair(self) -> None:
+        """Find metrics that an output has with weights and without: their values are computed once."""
+        all_twins, single = [], []
+        for found in self.metrics or ():
+            plain = [one.metric for one in found if not one.weighted and isinstance(one.metric, MeanMetricWrapper)]
+            pairs: list[tuple[MeanMetricWrapper, MeanMetricWrapper]] = []
+            for _, metric, weighted in found:
+                twin = next((one for one in plain if weighted and one.is_twin_of(metric)), None)
+                if twin is not None:
+                    plain.remove(twin)
+                    pairs.append((twin, metric))
+            paired = {id(metric) for pair in pairs for metric in pair}
+            all_twins.append(pairs)
+            single.append([one for one in found if id(one.metric) not in paired])
+        self._twins, self._single = all_twins, single
 
     # -- a batch
 
@@ -178,11 +200,15 @@ class Compiled:
 
     def update_metrics(self, y_true: Sequence[Any], y_pred: Sequence[Tensor], sample_weight: Sequence[Any]) -> None:
         """Add a batch to the metrics."""
-        for found, true, pred, sample in zip(self.metrics or (), y_true, y_pred, sample_weight, strict=False):
+        for number, (found, true, pred, sample) in enumerate(zip(self.metrics or (), y_true, y_pred, sample_weight, strict=False)):
             if found:
                 mask = mask_of(true, pred)
-                for _, metric, weighted in found:
-                    weight = sample if weighted else None
+                if self._twins and mask is None and type(sample) is Tensor and type(true) is Tensor:
+                    for metric, weighted in self._twins[number]:
+                        metric.update_twins(weighted, true, pred, sample)
+                    found = self._single[number]
+                for _, metric, enters in found:
+                    weight = sample if enters else None
                     if isinstance(metric, BatchMean):
                         metric.update_state(true, pred, weight, mask)
                     else:
