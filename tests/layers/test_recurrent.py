@@ -19,6 +19,7 @@ from torchkeras.layers.cudnn_recurrent import CuDNNGRU, CuDNNLSTM
 from torchkeras.layers.input_layer import Input
 from torchkeras.layers.raw_modules import not_watching
 from torchkeras.layers.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, SimpleRNN, StackedRNNCells
+from torchkeras.layers.recurrent.calling import flat_sizes
 from torchkeras.models import Sequential
 from torchkeras.ops.recurrent import set_known_lengths
 
@@ -187,7 +188,7 @@ def test_no_step_waits_for_the_device(make, masked):
                         set_known_lengths(mask, lengths)
                     set_mask(x, mask)
                 y = there(x)
-                for part in y if isinstance(y, list) else [y]:
+                for part in flat_sizes(y):
                     assert part.device == device
                 first(y).sum().backward()
 

@@ -13,6 +13,8 @@ from torchkeras.layers.base import Layer
 from torchkeras.layers.convolutional_recurrent import ConvLSTM2D, ConvLSTM2DCell, ConvRNN2D
 from torchkeras.layers.input_layer import Input
 from torchkeras.layers.recurrent import GRU, LSTM, RNN, AbstractRNNCell, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell, StackedRNNCells
+from torchkeras.layers.recurrent.calling import flat_sizes
+from torchkeras.models import Model
 
 CELLS = {
     "SimpleRNNCell": lambda **k: SimpleRNNCell(3, **k),
@@ -307,3 +309,26 @@ def test_copies_of_layers_share_nothing():
     other = copy.deepcopy(layer)
     other.reset_states([np.ones((2, 3)), np.ones((2, 3))])
     assert not torch.equal(layer.states[0], other.states[0])
+
+
+@pytest.mark.parametrize("version", ["2.2.4", "2.4.0"])
+def test_states_of_stacked_cells_come_as_the_release_nests_them(version):
+    with using_keras_version(version):
+        layer, inputs = RNN([LSTMCell(3), GRUCell(2), LSTMCell(4)], return_state=True), Input((5, 2))
+        model = Model(inputs, layer(inputs))
+    x = torch.randn(2, 5, 2)
+    output, *states = layer(x)
+    flat = flat_sizes(states)
+    sizes = [[3, 3], 2, [4, 4]] if version == "2.4.0" else [3, 3, 2, 4, 4]
+    assert [[part.shape[1] for part in each] if isinstance(each, list) else each.shape[1] for each in states] == sizes
+    torch.testing.assert_close(output, flat[-2])
+    for found in (
+        model.predict(x.numpy(), batch_size=1),
+        model.predict_on_batch(x.numpy()),
+        Model.from_config(model.get_config()).predict(x.numpy()),
+    ):
+        assert len(found) == len(states) + 1
+        assert [part.shape for part in flat_sizes(found[1:])] == [tuple(part.shape) for part in flat]
+    np.testing.assert_allclose(flat_sizes(model.predict(x.numpy())[1:])[3], flat[3].detach(), rtol=1e-5, atol=1e-6)
+    # handed on as they came, or flat
+    torch.testing.assert_close(layer(x, initial_state=states), layer(x, initial_state=flat))

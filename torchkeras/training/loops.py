@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from torchkeras import generations
 from torchkeras.layers.raw_modules import not_watching
@@ -279,11 +280,15 @@ class Outputs:
         self.done: list[list[Tensor]] = []
         self.waiting: list[list[Tensor]] = []
         self.form: Any = None
+        self.nested = False
         self.bytes = 0
 
     def append(self, output: Any) -> None:
         """Keep what the model gave for a batch."""
         leaves = flatten(output)
+        if any(isinstance(leaf, (list, tuple)) for leaf in leaves):  # states of stacked cells
+            self.nested = True
+            leaves = pytree.tree_leaves(output)
         self.form = output
         self.waiting.append(leaves)
         if leaves[0].device.type != "cpu":
@@ -300,7 +305,8 @@ class Outputs:
         """All of them as NumPy arrays, in the form in which the model gives them."""
         self._fetch()
         leaves = [torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*self.done, strict=True)]
-        return like(self.form, [to_numpy(leaf) for leaf in leaves])
+        arrays = [to_numpy(leaf) for leaf in leaves]
+        return pytree.tree_unflatten(arrays, pytree.tree_structure(self.form)) if self.nested else like(self.form, arrays)
 
 
 def to_numpy(tensor: Tensor) -> Any:

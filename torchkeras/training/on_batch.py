@@ -12,10 +12,9 @@ from torchkeras.training.compiled import Compiled
 from torchkeras.training.compiling import Compiling
 from torchkeras.training.distributed import share_weights_once, start
 from torchkeras.training.logs import read_all
-from torchkeras.training.loops import read_values, to_numpy
+from torchkeras.training.loops import Outputs, read_values
 from torchkeras.training.sharding import part_of
 from torchkeras.training.standardize import Door
-from torchkeras.training.tensors import flatten, like
 
 
 class BatchCalls(Compiling):
@@ -83,13 +82,13 @@ class BatchCalls(Compiling):
         self._place()
         was = self.training
         self.train(False)
-        outputs: list[Any] = []
+        outputs = Outputs()
         try:
             with torch.inference_mode():
                 self._predict_step(outputs.append)(None, (on_device(x, self.device), None, None))
         finally:
             self.train(was)
-        return like(outputs[0], [to_numpy(leaf) for leaf in flatten(outputs[0])])
+        return outputs.joined()
 
     def _one_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any, who: str) -> tuple[Batch, Compiled]:
         batch = Door(self, who, class_weight).whole(x, y, sample_weight)

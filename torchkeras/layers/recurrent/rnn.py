@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -13,7 +14,7 @@ from torchkeras.layers.base import Layer, layer_registry
 from torchkeras.layers.config import base_config
 from torchkeras.layers.input_spec import InputSpec
 from torchkeras.layers.recurrent.arguments import SequenceArguments
-from torchkeras.layers.recurrent.calling import cell_states, flat_sizes, takes
+from torchkeras.layers.recurrent.calling import cell_states, flat_sizes, pack_like, takes
 from torchkeras.layers.recurrent.chain import run_in_a_row
 from torchkeras.layers.recurrent.gated_cell import GatedCell, zero_states
 from torchkeras.layers.recurrent.running import Request, run_cell
@@ -32,7 +33,8 @@ class RNN(SequenceArguments, KeptStates):
         cell: A cell, or a list of cells to stack: `SimpleRNNCell`, `LSTMCell`, `GRUCell`, one of torch's own
             (`torch.nn.LSTMCell`, ...), or any object with `state_size` and `call(inputs, states)` -> (output, new states).
         return_sequences: Put out all steps, not the last alone.
-        return_state: Put out the last states too: [output, state, ...].
+        return_state: Put out the last states too: [output, state, ...]; of stacked cells [output, [state, ...], ...], a list for each cell of
+            several states, where the release does so (tf.keras).
         go_backwards: Process the steps from the last to the first; outputs come in that order.
         stateful: Start each batch with the states in which the one before ended; the batch size must not change.
         unroll: Has no effect on speed here, where loops are not compiled; as in Keras the number of steps must then be known, and
@@ -53,6 +55,7 @@ class RNN(SequenceArguments, KeptStates):
     supports_masking = True
     resolves_training = True
     runs_chain = staticmethod(run_in_a_row)
+    _nests_states: bool = False
     scopes_cell: ClassVar[bool] = True  # variables have the cell's name in theirs, where the release does that
 
     def __init__(
@@ -89,6 +92,7 @@ class RNN(SequenceArguments, KeptStates):
         self.masked = masked
         self._num_constants = num_constants or 0
         self._masked_output = "output" if unroll else generations.choose("rnn.masked_output")
+        self._nests_states = generations.choose("rnn.nested_states")
         self._recorded_first = generations.choose("rnn.stateful_start") == "recorded"
         self._cell_scope = self.scopes_cell and generations.choose("rnn.cell_scope")
 
@@ -156,7 +160,11 @@ class RNN(SequenceArguments, KeptStates):
         output = result.outputs if self.return_sequences else result.last
         if self.time_major and self.return_sequences and output is not None:
             output = output.transpose(0, 1)
-        return [output, *result.states] if self.return_state else output
+        return [output, *self._nested(result.states)] if self.return_state else output
+
+    def _nested(self, states: Sequence[Tensor]) -> Sequence[Any]:
+        """Last states as they are put out: flat (Keras 2.2.4), or nested as the cell's `state_size` is, those of each stacked cell by themselves."""
+        return pack_like(cell_states(self.cell), list(states)) if self._nests_states else states
 
     def _run_kernel(self, inputs: Tensor, training: bool) -> Any:
         """The whole layer as one call of a fused kernel, where nothing else is asked of it; else `None`."""
