@@ -6,6 +6,10 @@ import argparse
 import importlib
 import sys
 import warnings
+from collections.abc import Iterable
+from typing import Any
+
+from torchkeras.registry import custom_object_scope, nearest
 
 WRITTEN = (".h5", ".hdf5", ".weights.h5", ".keras", ".pt", ".pth", ".safetensors", ".onnx", ".json")
 _ERRORS = (ValueError, OSError, NotImplementedError, ImportError, RuntimeError)
@@ -22,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--weights-only", action="store_true", help="write the weights without architecture and optimizer (.h5, .pt, .safetensors)")
     parser.add_argument("--by-name", action="store_true", help="match the weights of a file with the layers of --config by their names")
+    parser.add_argument(
+        "--custom-objects",
+        action="append",
+        metavar="MODULE:NAME,...",
+        help="classes and functions of your own that the file names; MODULE is imported, from the working folder too (again for each further module)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
 
 
@@ -29,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Convert; gives the exit status: 1 where it cannot be done."""
     converting = importlib.import_module("torchkeras.cli.converting")  # the other commands need none of what it brings
     try:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as told, custom_object_scope(custom_objects(arguments.custom_objects or ())):
             warnings.simplefilter("always")
             words = converting.convert(
                 arguments.source,
@@ -49,6 +59,29 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"torchkeras convert: note: {warning.message}", file=sys.stderr)
     print(words)
     return 0
+
+
+def custom_objects(texts: Iterable[str]) -> dict[str, Any]:
+    """The user's objects, by name: only what the command line names is imported, never what a file names.
+
+    Args:
+        texts: Each `module:name` or `module:name,name`.
+
+    Raises:
+        ValueError: a text of another form, or a module without such a name.
+        ImportError: there is no such module.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        module, _, names = text.partition(":")
+        if not module or not all(names.split(",")):
+            raise ValueError(f"--custom-objects takes MODULE:NAME or MODULE:NAME,NAME, such as my_layers:Attention, but got {text!r}.")
+        there = importlib.import_module(module)
+        for name in names.split(","):
+            if not hasattr(there, name):
+                raise ValueError(f"--custom-objects {text}: module {module!r} has no {name!r}. {nearest(name, vars(there))}")
+            found[name] = getattr(there, name)
+    return found
 
 
 def read_shape(text: str) -> tuple[int | None, ...]:
