@@ -16,7 +16,9 @@ from torchkeras.training.tensors import flatten, like, present
 
 T = TypeVar("T")
 
-PIECE_BYTES = 8 << 20  # gathered at once: large enough to make the gather cheap, small enough to stay out of the way
+# gathered at once: large enough to make the gather cheap, small enough to stay in the cache until its batches are used, and out of the way
+PIECE_BYTES = 1 << 20
+DEVICE_PIECE_BYTES = 8 << 20  # where a gather is one more kernel to start, and no cache holds a batch
 
 
 class Order:
@@ -200,7 +202,8 @@ class ArrayBatches(InMemory):
             yield self.leaves if whole else [leaf[start:end] for leaf in self.leaves]
             return
         row_bytes = sum(leaf[0].numel() * leaf.element_size() for leaf in self.leaves) or 1
-        rows = max(1, PIECE_BYTES // (row_bytes * self.batch_size)) * self.batch_size
+        room = PIECE_BYTES if all(leaf.device.type == "cpu" for leaf in self.leaves) else DEVICE_PIECE_BYTES
+        rows = max(1, room // (row_bytes * self.batch_size)) * self.batch_size
         begin = start // rows * rows  # of a piece: each batch lies in memory as it did, since rounding may depend on that
         for index in (order if whole else order[begin:end]).split(rows):
             indices = {leaf.device: on_device(index, leaf.device) for leaf in self.leaves}
