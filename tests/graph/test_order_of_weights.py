@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import torchkeras
+from tests.saving.referees import ask
 from torchkeras import layers
 from torchkeras.models import Model, Sequential, load_model
 
@@ -135,3 +136,17 @@ def test_whole_models_come_back(version, suffix, frozen, tmp_path):
 
 def sorted_by_name(model):
     return [view.numpy() for view in sorted(model.stored_weights, key=lambda view: view.name)]
+
+
+@pytest.mark.referee
+@pytest.mark.parametrize("version", ["2.2.4", "2.4.0"])
+@pytest.mark.parametrize("frozen", [None, "d", "inner"])
+def test_genuine_keras_opens_a_model_inside(version, frozen, tmp_path):
+    rng = np.random.RandomState(0)
+    torchkeras.set_keras_version(version)
+    model = make(version, frozen)
+    model.set_weights([rng.uniform(0.1, 1, array.shape) for array in model.get_weights()])
+    model.compile("sgd", "mse")
+    model.save(tmp_path / "model.h5")
+    x, y = np.ones((4, 5), "float32"), np.ones((4, 2), "float32")
+    np.testing.assert_allclose(ask(version, tmp_path / "model.h5", [x], [y])["before"][0], model.predict(x), rtol=1e-5, atol=1e-5)
