@@ -11,7 +11,7 @@ from ignite.engine import Events
 
 from torchkeras import layers, models, set_keras_version
 from torchkeras.callbacks import Callback, LambdaCallback
-from torchkeras.training import merging
+from torchkeras.training import loops, merging
 
 SAMPLES, BATCH = 50, 8
 
@@ -62,6 +62,7 @@ def test_the_results_are_those_of_the_batches(monkeypatch, name):
     assert sizes.largest(lambda: net.predict(x, batch_size=BATCH)) == SAMPLES
     assert sizes.largest(lambda: net.evaluate(x, y, batch_size=BATCH, verbose=0)) == SAMPLES
     monkeypatch.setattr(merging, "ROOM", 0)
+    monkeypatch.setattr(merging, "STEPPING_ROOM", 0)
     assert sizes.largest(lambda: net.predict(x, batch_size=BATCH)) == BATCH
     np.testing.assert_allclose(predicted, net.predict(x, batch_size=BATCH), rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(values, net.evaluate(x, y, batch_size=BATCH, verbose=0), rtol=1e-6)
@@ -94,12 +95,42 @@ def test_layers_that_may_mix_rows_see_the_batches(name):
     assert sizes.largest(lambda: net.evaluate(x, y, batch_size=BATCH, verbose=0)) == BATCH
 
 
-def test_masks_and_states_see_the_batches():
-    masked = models.Sequential([layers.Masking(input_shape=(4, 6)), layers.LSTM(3), layers.Dense(3)])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("keras_version", ["2.2.4", "2.4.0"])
+def test_under_masks_rows_are_as_they_are_alone(monkeypatch, keras_version, sequences, bidirectional):
+    set_keras_version(keras_version)
+    random = np.random.RandomState(1)
+    x = random.randint(1, 9, (SAMPLES, 7)) * (random.rand(SAMPLES, 7) < np.linspace(0, 1, SAMPLES)[:, None])  # the first row is all masked
+    y = random.randint(0, 3, (SAMPLES, 7, 1) if sequences else SAMPLES)
+    recurrent = layers.GRU(5, return_sequences=sequences)
+    recurrent = layers.Bidirectional(recurrent) if bidirectional else recurrent
+    net = models.Sequential([layers.Embedding(9, 4, mask_zero=True, input_length=7), recurrent, layers.Dense(3, activation="softmax")])
+    net.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    sizes = Sizes(net)
+    predicted, values = net.predict(x, batch_size=BATCH), net.evaluate(x, y, batch_size=BATCH, verbose=0)
+    assert sizes.largest(lambda: net.predict(x, batch_size=BATCH)) == SAMPLES
+    by_valid_steps = keras_version == "2.2.4"  # whose loss is divided by those of each batch
+    assert sizes.largest(lambda: net.evaluate(x, y, batch_size=BATCH, verbose=0)) == (BATCH if by_valid_steps else SAMPLES)
+    monkeypatch.setattr(merging, "merged", lambda model, batches, *rest: batches)
+    monkeypatch.setattr(loops, "merged", merging.merged)
+    assert sizes.largest(lambda: net.predict(x, batch_size=BATCH)) == BATCH
+    np.testing.assert_allclose(predicted, net.predict(x, batch_size=BATCH), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(values, net.evaluate(x, y, batch_size=BATCH, verbose=0), rtol=1e-6)
+
+
+def test_states_see_the_batches():
     x, _ = data((4, 6))
-    assert Sizes(masked).largest(lambda: masked.predict(x, batch_size=BATCH)) == BATCH
     stateful = models.Sequential([layers.LSTM(3, stateful=True, batch_input_shape=(10, 4, 6)), layers.Dense(3)])
     assert Sizes(stateful).largest(lambda: stateful.predict(x, batch_size=10)) == 10
+
+
+def test_recurrent_layers_take_more_rows(monkeypatch):
+    monkeypatch.setattr(merging, "ROOM", 0)
+    monkeypatch.setattr(merging, "STEPPING_ROWS", 3 * BATCH)
+    x, _ = data((4, 6))
+    net = models.Sequential([layers.LSTM(3, input_shape=(4, 6)), layers.Dense(3)])
+    assert Sizes(net).largest(lambda: net.predict(x, batch_size=BATCH)) == 3 * BATCH
 
 
 class Looks(Callback):
@@ -176,6 +207,7 @@ def test_weights_of_steps_and_of_one_output_alone_are_put_together(monkeypatch, 
     assert sizes.largest(evaluate) == SAMPLES
     values = evaluate()
     monkeypatch.setattr(merging, "ROOM", 0)
+    monkeypatch.setattr(merging, "STEPPING_ROOM", 0)
     assert sizes.largest(evaluate) == BATCH
     np.testing.assert_allclose(values, evaluate(), rtol=1e-6)
 

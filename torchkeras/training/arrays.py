@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -190,6 +191,13 @@ class ArrayBatches(InMemory):
         if not self._placed:
             self._place()
         return self.leaves
+
+    def regrouped(self, batch_size: int) -> ArrayBatches:
+        """The same data, placed where it is now, in batches of another size, in its order and to the end."""
+        self.placed()
+        other = copy.copy(self)
+        InMemory.__init__(other, self.packing, batch_size, False, self.device)
+        return other
 
     def pieces(self) -> Iterator[list[Tensor]]:
         """The data in this epoch's order, in pieces of whole batches."""

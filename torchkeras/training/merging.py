@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from torchkeras.training.hooks import CallbackList
 
 ROOM = 512 << 10  # bytes of a layer's output for the rows that are computed at once: larger ones gain nothing
+STEPPING_ROOM = 8 << 20  # the same where steps follow each other: each works on a part, and costs nearly as much for few rows
+STEPPING_ROWS = 256  # beyond which the rows are what costs
+STEPPING = frozenset({"GRU", "LSTM", "SimpleRNN"})
 _OWN = __name__.split(".")[0]
 
 # layers that, in inference, give for each row what they give for it alone
@@ -29,7 +32,7 @@ ROW_BY_ROW = frozenset(
         *("Multiply", "Permute", "PReLU", "ReLU", "RepeatVector", "Reshape", "Softmax", "Subtract", "ThresholdedReLU", "TimeDistributed"),
         *("AveragePooling1D", "AveragePooling2D", "Conv1D", "Conv2D", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D"),
         *("GlobalMaxPooling2D", "MaxPooling1D", "MaxPooling2D", "ZeroPadding1D", "ZeroPadding2D", "Embedding", "GRU", "LSTM", "SimpleRNN"),
-        *("BatchNormalization", "BatchNormalizationV2", "LayerNormalization", "Bidirectional", "GRUCell", "LSTMCell", "SimpleRNNCell"),
+        *("BatchNormalization", "BatchNormalizationV2", "LayerNormalization", "Bidirectional", "GRUCell", "LSTMCell", "SimpleRNNCell", "Masking"),
     }
 )
 
@@ -37,7 +40,7 @@ ROW_BY_ROW = frozenset(
 def merged(model: Compiling, batches: Batches, hooks: CallbackList, what: str, compiled: Compiled | None = None) -> Batches:
     """Batches to compute instead of the given ones: larger, where the results are the same to rounding.
 
-    That is so for data at hand in their order, a graph of layers that compute row by row without masks, losses and metrics that are means, and
+    That is so for data at hand in their order, a graph of layers that compute row by row, losses and metrics that are means over all samples, and
     where no hook or handler looks at a batch.
 
     Args:
@@ -47,44 +50,44 @@ def merged(model: Compiling, batches: Batches, hooks: CallbackList, what: str, c
         what: "test" or "predict".
         compiled: Losses and metrics; `None`: only outputs are wanted.
     """
-    if type(batches) is not ArrayBatches or batches.order.shuffle or batches.steps * batches.batch_size < batches.samples or batches.steps < 2:
+    if not isinstance(batches, ArrayBatches) or batches.order.shuffle or batches.steps * batches.batch_size < batches.samples or batches.steps < 2:
         return batches
     engine = model.evaluator if what == "test" else model.predictor
     watched = hooks.listeners(f"on_{what}_batch_begin") or hooks.listeners(f"on_{what}_batch_end") or any(engine._event_handlers.values())
     if watched or batches.watched or model._own(f"{what}_step") is not None or type(model).__module__.split(".")[0] != _OWN:
         return batches
-    if compiled is not None and not _means(compiled, batches):
+    if compiled is not None and not _means(compiled, batches, model):
         return batches
     times = _rows(model) // batches.batch_size
     if times < 2:
         return batches
-    larger = ArrayBatches(batches.packing, times * batches.batch_size, False, batches.device)
-    larger.leaves = batches.placed()
-    larger._placed = True
-    return larger
+    return batches.regrouped(times * batches.batch_size)
 
 
 def _rows(model: Any) -> int:
     """How many rows may be computed at once; 0 where they cannot be put together."""
     record = model._record_
-    if record is None or record.masked or any(step.kwargs for step in record.steps):
+    if record is None or any(step.kwargs for step in record.steps):
         return 0
+    stepping = False
     for layer in model.modules():
         if layer is model or isinstance(layer, (Metric, nn.ModuleList)):
             continue
         kind = type(layer)
         if kind.__name__ not in ROW_BY_ROW or kind.__module__.split(".")[0] != _OWN:
             return 0
+        stepping = stepping or kind.__name__ in STEPPING
         if getattr(layer, "stateful", False) or layer.activity_regularizer is not None or layer._call_losses or layer._callable_losses:
             return 0
     shapes = [info.shape for info in record.infos]
     if any(not shape or shape[0] is not None or None in shape[1:] for shape in shapes):
         return 0
-    return ROOM // (4 * max(prod(shape[1:]) for shape in shapes))
+    row = 4 * max(prod(shape[1:]) for shape in shapes)
+    return max(ROOM // row, min(STEPPING_ROOM // row, STEPPING_ROWS)) if stepping else ROOM // row
 
 
-def _means(compiled: Compiled, batches: ArrayBatches) -> bool:
-    """Whether losses and metrics are means over the samples, also with the weights that the data have."""
+def _means(compiled: Compiled, batches: ArrayBatches, model: Any) -> bool:
+    """Whether losses and metrics are means over the samples, also with the weights that the data have and under the model's masks."""
     if compiled.extras or compiled.own_logs is not None:
         return False
     if any(objective is not None and not objective.takes_means for objective in compiled.objectives):
@@ -93,6 +96,9 @@ def _means(compiled: Compiled, batches: ArrayBatches) -> bool:
     if not all(isinstance(metric, (MeanMetricWrapper, BatchMean)) and _is_ours(metric) and metric.is_mean for _, metric, _ in watched):
         return False
     rules = [objective.rule for objective in compiled.objectives if objective is not None]
+    by_batch = any(rule.mask != "all" for rule in rules) or any(isinstance(metric, BatchMean) for _, metric, _ in watched)
+    if by_batch and model._record_ is not None and model._record_.masked:  # Keras 2 divides by the valid steps of each batch
+        return False
     rules += [metric.rule for _, metric, weighted in watched if weighted and isinstance(metric, BatchMean)]
     # Keras 1 and 2 divide by the share of weights that are not 0, batch by batch: without such weights it is 1 in all of them
     return all(rule.weight == "batch" for rule in rules) or all(bool(weight.all()) for weight in present(batches.packing.structures[2]))
