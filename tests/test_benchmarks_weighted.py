@@ -11,7 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks import weighted
 
 SHORT, LONG = 4, 12  # batches
-MORE = {"train": 8, "evaluate": 0}  # kernels of a step: the softmax, and views: of losses that the logs keep, of targets and errors of one column
+MORE = {"train": 3, "evaluate": 0}  # kernels of a step: the softmax that is handed on, laid out anew, and a loss that the logs keep
+VIEWS = {"aten.t.default", "aten.view.default", "aten.detach.default"}  # which compute nothing
 
 
 def test_it_prints_a_line_for_each_row_and_action(capsys):
@@ -28,7 +29,7 @@ class Counting(TorchDispatchMode):
         self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if not str(func).startswith("profiler"):
+        if str(func) not in VIEWS and not str(func).startswith("profiler"):
             self.count += 1
         return func(*args, **(kwargs or {}))
 

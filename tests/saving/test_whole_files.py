@@ -47,7 +47,7 @@ for attempt in range(attempts):
         while True:
             attempt += 1
             write(attempt)
-    time.sleep(random.uniform(0.1, 2.5) * once)
+    time.sleep(random.uniform(0.1, 6) * once)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     values = {float(value) for weight in load_model(path).get_weights() for value in np.unique(weight)}

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.threads import check_ended
 from torchkeras import layers, models, optimizers
 from torchkeras.training import compiling, distributed, fully_sharded, parallel, sharding
 from torchkeras.training.ragged import RaggedBatches
@@ -42,6 +43,7 @@ def both(tmp_path_factory) -> tuple[Any, Any]:
         done = run(processes, ",".join(CASES), path)
         assert done.returncode == 0, done.stderr[-3000:]
         found.append(json.loads(path.read_text()))
+        check_ended(path.parent, processes)
     return found[0], found[1]
 
 

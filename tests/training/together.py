@@ -9,12 +9,14 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 import torchkeras
+from tests.training.threads import tell_at_exit
 from torchkeras import layers, models
 from torchkeras.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torchkeras.callbacks.base import is_chief
@@ -195,6 +197,7 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    tell_at_exit(Path(sys.argv[2]).with_name(f"threads-{RANK}"))
     # several cases in one go: starting the processes takes longer than running them
     found = {}
     for name in sys.argv[1].split(","):

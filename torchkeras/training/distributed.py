@@ -27,7 +27,7 @@ _LOST = ("closed by peer", "Connection reset", "Broken pipe", "remote process ex
 # They take the group of the moment as a default argument, for good: gloo's threads would outlive the interpreter, which now and then aborts it.
 _KEEPERS = ("torch.distributed.nn.functional", "torch.distributed.optim.zero_redundancy_optimizer")
 _state = {"failed": False, "seeded": False}
-_wrappers: weakref.WeakSet[Any] = weakref.WeakSet()  # each DistributedDataParallel
+_holders: list[tuple[weakref.ref[Any], tuple[str, ...]]] = []  # what holds the process group, with the names of the attributes
 
 
 class LostProcess(RuntimeError):
@@ -63,16 +63,17 @@ def start() -> bool:
     return several()
 
 
-def leaves_with(wrapper: nn.Module) -> nn.Module:
-    """A DistributedDataParallel that lets go of the process group at exit, whoever still holds it."""
-    _wrappers.add(wrapper)
-    return wrapper
+def let_go_at_exit(holder: Any, *names: str) -> None:
+    """Have an object's attributes, by which it holds the process group, be `None` at exit, whoever still holds the object."""
+    _holders[:] = [*((kept, each) for kept, each in _holders if kept() is not None), (weakref.ref(holder), names)]
 
 
 def _leave() -> None:
     if torch.distributed.is_initialized() and not _state["failed"]:
-        for wrapper in _wrappers:
-            wrapper.process_group = wrapper.reducer = wrapper.logger = None
+        for found, names in _holders:
+            if (holder := found()) is not None:
+                for name in names:
+                    setattr(holder, name, None)
         torch.distributed.destroy_process_group()
 
 

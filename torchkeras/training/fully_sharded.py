@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from torchkeras.metrics.processes import several
 from torchkeras.ops.whole_batch import whole
-from torchkeras.training.distributed import processes, share_weights
+from torchkeras.training.distributed import let_go_at_exit, processes, share_weights
 from torchkeras.training.sharding import part
 from torchkeras.training.shares import Weighted
 
@@ -64,6 +64,8 @@ def shard_weights(model: Compiling) -> bool:
 
     share_weights(model)
     mesh = init_device_mesh(model.device.type, (processes(),))
+    let_go_at_exit(mesh, "_pg_registry")
+    states: Any = fully_shard.state  # type: ignore[attr-defined]  # set on the function by torch's decorator
     shell = Shell(model)
     shells = [layer for layer in model.children() if any(True for _ in layer.parameters())]
     for module in (*shells, shell):
@@ -71,6 +73,8 @@ def shard_weights(model: Compiling) -> bool:
         fully_shard(module, mesh=mesh, reshard_after_forward=True)
         if module is not shell:
             module.__class__ = kind  # configs, messages and the plan of the graph know layers by their classes
+        for group in getattr(states(module), "_fsdp_param_groups", ()):
+            let_go_at_exit(group.mesh_info, "shard_process_group")
     model._engines.steps["fsdp"] = shell
     return True
 

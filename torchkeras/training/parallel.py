@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from torchkeras.metrics.processes import several
 from torchkeras.ops.whole_batch import whole
-from torchkeras.training.distributed import leaves_with, processes
+from torchkeras.training.distributed import let_go_at_exit, processes
 from torchkeras.training.fully_sharded import by_shell, is_sharded, sharded_forward
 from torchkeras.training.sharding import part
 from torchkeras.training.shares import Weighted
@@ -93,11 +93,10 @@ def _ddp_of(model: Compiling, compiled: Compiled, parameters: list[nn.Parameter]
         options: dict[str, Any] = {"init_sync": False, "gradient_as_bucket_view": True}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # the newer name of broadcast_buffers cannot do the same yet
-            kept["ddp"] = leaves_with(
-                DistributedDataParallel(
-                    _Shell(parameters), broadcast_buffers=False, find_unused_parameters=_may_leave_out(model, compiled), **options
-                )
+            kept["ddp"] = DistributedDataParallel(
+                _Shell(parameters), broadcast_buffers=False, find_unused_parameters=_may_leave_out(model, compiled), **options
             )
+        let_go_at_exit(kept["ddp"], "process_group", "reducer", "logger")
         kept["ddp_key"] = key
     return kept["ddp"]
 

@@ -5,7 +5,6 @@ Usage: together.py FOLDER KIND SAVE_FREQ: trains, and the first process writes w
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ import torch
 
 from tests.training.resuming.killing import run
 from tests.training.resuming.programs import Batches, Noisy, dense, numbers
+from tests.training.threads import tell_at_exit
 from torchkeras.callbacks import BackupAndRestore, Callback, CSVLogger, EarlyStopping
 from torchkeras.callbacks.base import is_chief
 
@@ -50,15 +50,9 @@ def program(kind: str, folder: Path) -> tuple[Any, dict[str, Any]]:
     return dense(), {"x": Batches(), "epochs": 3, "workers": 1}
 
 
-def tell_threads(folder: Path) -> None:
-    """Leave the names of the threads that live at the very end: gloo's must not, since the interpreter's end may trip over them."""
-    tasks = Path("/proc/self/task")
-    (folder / f"threads-{RANK}").write_text("\n".join((task / "comm").read_text().strip() for task in tasks.glob("*")))
-
-
 def main(folder: Path, kind: str, save_freq: str) -> None:
     """Run it."""
-    atexit.register(tell_threads, folder)  # before what the library registers, so that it is called after that
+    tell_at_exit(folder / f"threads-{RANK}")
     killed = [Die(int((folder / "kill").read_text()))] if (folder / "kill").exists() else []
     backup = BackupAndRestore(folder / "backup", save_freq if save_freq == "epoch" else int(save_freq))
     found = run(lambda place: program(kind, place), folder, [backup, *killed])
