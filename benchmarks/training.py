@@ -123,7 +123,10 @@ def contestants(name: str, samples: int, options: argparse.Namespace, stack: Exi
     for python in options.keras:
         try:
             worker = stack.enter_context(Worker(python, api_of(python), name, samples, options))
-            found[worker.about["version"]] = worker.actions()
+            actions = worker.actions()
+            for action in options.action:  # what a release cannot do is told before anything is measured
+                actions[action]()
+            found[worker.about["version"]] = actions
         except Unavailable as reason:
             print(f"  without {python}: {reason}", file=sys.stderr)
     return found
