@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchkeras.ops.recurrent.lstm_loop import Curve, before, last_of_rows
+from torchkeras.ops.recurrent.lstm_loop import Curve, before, differentiable, last_of_rows
 from torchkeras.ops.recurrent.scan import packed_scan
 from torchkeras.ops.recurrent.steps import States, gru_step
 from torchkeras.ops.recurrent.weights import Weights
@@ -125,10 +125,7 @@ def _by_autograd(ctx: Any, inputs: Sequence[Any], grads: tuple[Tensor | None, ..
         return gru_step(now, held, weights=weights, activation=curve.function, recurrent_activation=gate.function, reset_after=False)
 
     each, last = packed_scan(step, F.linear(data, weight_ih, bias).split(sizes), (hidden,))
-    given = [(output, grad) for output, grad in zip((torch.cat(each), *last), grads, strict=True) if grad is not None]
-    wanted = [tensor for tensor, needed in zip(inputs, ctx.needs_input_grad, strict=False) if needed]
-    found = iter(torch.autograd.grad([o for o, _ in given], wanted, [g for _, g in given], create_graph=True, allow_unused=True))
-    return [next(found) if needed else None for needed in ctx.needs_input_grad[: len(inputs)]]
+    return differentiable(ctx, inputs, (torch.cat(each), *last), grads)
 
 
 def _scaled(weight: Tensor, units: int, gate: Curve) -> Tensor:

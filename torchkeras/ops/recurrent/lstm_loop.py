@@ -171,7 +171,12 @@ def _by_autograd(ctx: Any, inputs: Sequence[Any], grads: tuple[Tensor | None, ..
         return lstm_gates(torch.addmm(now, held[0], weight_hh.t()), held[1], curve.function, gate.function)
 
     each, last = packed_scan(step, F.linear(data, weight_ih, bias).split(sizes), tuple(states))
-    given = [(output, grad) for output, grad in zip((torch.cat(each), *last), grads, strict=True) if grad is not None]
+    return differentiable(ctx, inputs, (torch.cat(each), *last), grads)
+
+
+def differentiable(ctx: Any, inputs: Sequence[Any], outputs: Sequence[Tensor], grads: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Gradients of outputs that autograd has recorded, for those inputs of a `Function` that want one, as what can be differentiated again."""
+    given = [(output, grad) for output, grad in zip(outputs, grads, strict=True) if grad is not None]
     wanted = [tensor for tensor, needed in zip(inputs, ctx.needs_input_grad, strict=False) if needed]
     found = iter(torch.autograd.grad([o for o, _ in given], wanted, [g for _, g in given], create_graph=True, allow_unused=True))
     return [next(found) if needed else None for needed in ctx.needs_input_grad[: len(inputs)]]
