@@ -30,8 +30,8 @@ QUICK_STEPS = 4
 Actions = dict[str, Callable[[], Any]]
 
 
-def in_process(api: str, name: str, samples: int, options: argparse.Namespace) -> Actions:
-    """torchkeras, or Keras 3 on torch, in this process.
+def in_process(api: str, name: str, samples: int, options: argparse.Namespace, **compiling: Any) -> Actions:
+    """torchkeras, or Keras 3 on torch, in this process; `compiling` goes to `compile`.
 
     Raises:
         Unavailable: it is not installed.
@@ -40,7 +40,7 @@ def in_process(api: str, name: str, samples: int, options: argparse.Namespace) -
         keras, _ = programs.load_keras(api, options.threads)
     except ImportError as error:
         raise Unavailable(f"{api} is not installed ({error})") from error
-    return programs.actions(name, keras, samples)
+    return programs.actions(name, keras, samples, **compiling)
 
 
 def in_torch(kind: Callable[..., Any], name: str, samples: int, options: argparse.Namespace) -> Actions:
@@ -65,7 +65,9 @@ RIVALS: dict[str, Callable[[str, int, argparse.Namespace], Actions]] = {
     "skorch": lambda *where: in_torch(peers.Skorch, *where),
     "poutyne": lambda *where: in_torch(peers.Poutyne, *where),
     "lightning": lambda *where: in_torch(peers.lightning, *where),
+    "jit": lambda *where: in_process("torchkeras", *where, jit_compile=True),
 }
+ON_REQUEST = ("jit",)  # compiles for minutes
 
 
 class Worker:
@@ -175,7 +177,7 @@ def main(arguments: list[str]) -> int:
         prog="python -m benchmarks training", description="Compare torchkeras with its rivals, by ratio to the tuned loop."
     )
     parser.add_argument("--workload", action="append", choices=list(programs.PROGRAMS), help="one of the workloads (again for more; default: all)")
-    parser.add_argument("--rival", action="append", choices=[name for name in RIVALS if name != BASELINE], help="one of the rivals (default: all)")
+    parser.add_argument("--rival", action="append", choices=[name for name in RIVALS if name != BASELINE], help="one of the rivals (default: all but jit)")
     parser.add_argument("--action", action="append", choices=ACTIONS, help="train, predict or evaluate (default: all)")
     parser.add_argument("--keras", action="append", default=[], metavar="PYTHON", help="interpreter with a genuine Keras, as one more rival")
     parser.add_argument("--rounds", type=int, default=7, help="measurements of each (default: %(default)s)")
@@ -186,7 +188,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="few steps: to see that it runs, not to quote")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results (default: %(default)s)")
     options = parser.parse_args(arguments)
-    options.rival = [BASELINE, *(options.rival or [name for name in RIVALS if name != BASELINE])]
+    options.rival = [BASELINE, *(options.rival or [name for name in RIVALS if name not in (BASELINE, *ON_REQUEST)])]
     options.action = options.action or list(ACTIONS)
     machine = harness.machine(options.device)  # before the run itself loads the machine
     with warnings.catch_warnings():
