@@ -16,11 +16,11 @@ import torch
 
 from tests.training.threads import check_ended
 from torchkeras import layers, models, optimizers
-from torchkeras.training import compiling, distributed, fully_sharded, parallel, sharding
-from torchkeras.training.ragged import RaggedBatches
+from torchkeras.training import compiling, distributed, fully_sharded, parallel
 
 ROOT = Path(__file__).parents[2]
 CASES = ("arrays", "accumulated", "keras2", "summed", "sampled", "stopped", "normalized", "sharded", "sharded_sequences")
+CASES += ("ragged", "ragged_keras2", "ragged_stream", "ragged_sampled")
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch was built without torch.distributed")
 
@@ -82,13 +82,6 @@ def test_a_step_of_ones_own_is_refused(monkeypatch):
     monkeypatch.setattr(compiling, "several", lambda: True)
     with pytest.raises(ValueError, match="has a train_step of its own, which several processes cannot share"):
         compiling._refuse_own(net, net.train_step, "train_step")
-
-
-def test_rows_of_unequal_length_are_refused(monkeypatch):
-    monkeypatch.setattr(sharding, "several", lambda: True)
-    batches = RaggedBatches.__new__(RaggedBatches)
-    with pytest.raises(ValueError, match="Rows of unequal length cannot be shared out"):
-        sharding.shard(batches)
 
 
 def test_clipped_sparse_gradients_are_refused(monkeypatch):

@@ -20,6 +20,7 @@ from tests.training.threads import tell_at_exit
 from torchkeras import layers, models
 from torchkeras.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torchkeras.callbacks.base import is_chief
+from torchkeras.preprocessing.sequence import Ragged
 
 RANK = int(os.environ.get("RANK", 0))
 
@@ -176,6 +177,79 @@ def sharded_sequences() -> dict[str, Any]:
     return results(net, net.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0), x, y)
 
 
+def rows(samples: int) -> tuple[Any, Any]:
+    """Sequences of 1 to 9 words, and a class for each."""
+    random = np.random.RandomState(4)
+    words = [random.randint(1, 9, length) for length in random.randint(1, 10, samples)]
+    return words, [(row * 7 + 1) % 5 for row in words]
+
+
+def tagger(convolved: bool = True, **options: Any) -> Any:
+    """A recurrent net, and a layer that knows no mask (which Keras 2.2.4 refuses): how far rows are padded enters its outputs."""
+    torchkeras.random.set_random_seed(RANK)
+    words = layers.Input((None,))
+    hidden = layers.Embedding(9, 4)(words)
+    read = layers.Bidirectional(layers.GRU(3, return_sequences=True))(hidden)
+    hidden = layers.Concatenate()([read, layers.Conv1D(3, 3, padding="same")(hidden)]) if convolved else read
+    net = models.Model(words, layers.Dense(5, activation="softmax")(hidden))
+    net.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], **options)
+    torchkeras.random.set_random_seed(5 + RANK)
+    return net
+
+
+def row_results(net: Any, history: Any, x: Any, y: Any) -> dict[str, Any]:
+    """What is compared: predictions one row after the other."""
+    found = [np.asarray(row) for row in net.predict(x, batch_size=8)]
+    return {
+        "history": history.history,
+        "weights": [weight.tolist() for weight in net.get_weights()],
+        "evaluate": net.evaluate(x, y, batch_size=8, verbose=0),
+        "lengths": [len(row) for row in found],
+        "predict": np.concatenate(found).tolist(),
+    }
+
+
+def ragged() -> dict[str, Any]:
+    """25 rows of unequal length, weighted by step; in buckets, too, whose order the first process draws."""
+    x, y = rows(25)
+    net = tagger()
+    weight = [np.linspace(0.5, 1.5, len(row)) for row in x]
+    net.fit(x, y, batch_size=8, epochs=2, sample_weight=weight, verbose=0)
+    history = net.fit(Ragged(x, bucket=True), Ragged(y), batch_size=4, epochs=2, validation_split=0.3, verbose=0)
+    found = row_results(net, history, x, y)
+    found["on_batch"] = net.train_on_batch(Ragged(x[:7]), Ragged(y[:7]))
+    return found
+
+
+def ragged_keras2() -> dict[str, Any]:
+    """The rules of Keras 2.2.4, whose means leave padding out; weights in shards."""
+    torchkeras.set_keras_version("2.2.4")
+    x, y = rows(17)
+    net = tagger(convolved=False, distribute="fsdp")
+    np.random.seed(RANK)
+    return row_results(net, net.fit(x, y, batch_size=8, epochs=2, verbose=0), x, y)
+
+
+def ragged_stream() -> dict[str, Any]:
+    """Rows from a generator: their masks go with the parts."""
+    x, y = rows(20)
+    net = tagger()
+    batches = [(Ragged(x[start : start + 7]), Ragged(y[start : start + 7])) for start in range(0, 20, 7)]
+    return row_results(net, net.fit(iter(batches * 2), steps_per_epoch=3, epochs=2, verbose=0), x, y)
+
+
+def ragged_sampled() -> dict[str, Any]:
+    """Rows from a loader whose sampler shares them out: all processes pad to one length."""
+    x, y = rows(24)
+    net = tagger()
+    count = int(os.environ.get("WORLD_SIZE", 1))
+    sampler: Any = torch.utils.data.DistributedSampler(x, count, RANK, shuffle=False)
+    loader = torch.utils.data.DataLoader(
+        list(zip(x, y, strict=True)), 8 // count, sampler=sampler, collate_fn=lambda pairs: tuple(Ragged(part) for part in zip(*pairs, strict=True))
+    )
+    return row_results(net, net.fit(loader, epochs=2, verbose=0), x, y)
+
+
 def dying() -> dict[str, Any]:
     """The second process ends in the middle of an epoch."""
 
@@ -191,9 +265,9 @@ def dying() -> dict[str, Any]:
     return {}
 
 
-CASES: dict[str, Callable[[], dict[str, Any]]] = {
-    case.__name__: case for case in (arrays, accumulated, keras2, summed, sampled, stopped, normalized, sharded, sharded_sequences, dying)
-}
+_RAGGED = (ragged, ragged_keras2, ragged_stream, ragged_sampled)
+_CASES = (arrays, accumulated, keras2, summed, sampled, stopped, normalized, sharded, sharded_sequences, dying, *_RAGGED)
+CASES: dict[str, Callable[[], dict[str, Any]]] = {case.__name__: case for case in _CASES}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

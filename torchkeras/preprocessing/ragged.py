@@ -77,16 +77,17 @@ class Ragged:
         part.lengths, part.starts = self.lengths[where], self.starts[where]
         return part
 
-    def pad(self, rows: np.ndarray | None = None) -> tuple[Tensor, Tensor]:
+    def pad(self, rows: np.ndarray | None = None, steps: int | None = None) -> tuple[Tensor, Tensor]:
         """Some rows as a rectangle, as long as the longest of them.
 
         Args:
             rows: Numbers of the rows; `None`: all.
+            steps: Make it so long, which is at least as long as the longest.
 
         Shape: (rows, steps, ...), with zeros behind each row, and the mask (rows, steps)
         """
         starts, lengths = (self.starts, self.lengths) if rows is None else (self.starts[rows], self.lengths[rows])
-        step = np.arange(lengths.max())
+        step = np.arange(lengths.max() if steps is None else steps)
         inside = step < lengths[:, None]
         places = np.where(inside, starts[:, None] + step, len(self.steps) - 1)
         padded = self.steps.index_select(0, torch.from_numpy(places.reshape(-1)))

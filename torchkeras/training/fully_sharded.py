@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchkeras.metrics.processes import several
 from torchkeras.ops.whole_batch import whole
 from torchkeras.training.distributed import let_go_at_exit, processes, share_weights
-from torchkeras.training.sharding import part
+from torchkeras.training.parts import part
 from torchkeras.training.shares import Weighted
 
 if TYPE_CHECKING:

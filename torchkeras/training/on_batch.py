@@ -13,7 +13,7 @@ from torchkeras.training.compiling import Compiling
 from torchkeras.training.distributed import share_weights_once, start
 from torchkeras.training.logs import read_all
 from torchkeras.training.loops import Outputs, read_values
-from torchkeras.training.sharding import part_of
+from torchkeras.training.parts import part_of
 from torchkeras.training.standardize import Door
 
 

@@ -15,7 +15,7 @@ from torchkeras.metrics.processes import several
 from torchkeras.ops.whole_batch import whole
 from torchkeras.training.distributed import let_go_at_exit, processes
 from torchkeras.training.fully_sharded import by_shell, is_sharded, sharded_forward
-from torchkeras.training.sharding import part
+from torchkeras.training.parts import part
 from torchkeras.training.shares import Weighted
 from torchkeras.training.updates import Updates
 

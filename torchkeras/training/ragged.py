@@ -170,14 +170,19 @@ class RaggedBatches(InMemory):
         )
 
     def first(self) -> Batch:
-        return self._batch(np.arange(1))
+        row = np.arange(1)
+        return self._padded(row, row)
 
     def _batch(self, rows: np.ndarray) -> Batch:
+        return self._padded(rows, rows)
+
+    def _padded(self, rows: np.ndarray, among: np.ndarray) -> Batch:
+        """Some rows, as long as the longest among those."""
         chosen = torch.from_numpy(rows)
         parts = []
         for leaf in self.packing.leaves:
             if isinstance(leaf, Ragged):
-                parts.append(masked_rows(leaf, rows))
+                parts.append(masked_rows(leaf, rows, int(leaf.lengths[among].max())))
             else:
                 parts.append(leaf.index_select(0, on_device(chosen, leaf.device)))
         batch = self.packing(parts)
@@ -209,9 +214,9 @@ class RaggedBatches(InMemory):
         return RowOutputs(self)
 
 
-def masked_rows(leaf: Ragged, rows: np.ndarray | None = None) -> Tensor:
-    """Some rows padded to the longest, with their mask."""
-    padded, mask = leaf.pad(rows)
+def masked_rows(leaf: Ragged, rows: np.ndarray | None = None, steps: int | None = None) -> Tensor:
+    """Some rows padded to the longest, or to so many steps, with their mask."""
+    padded, mask = leaf.pad(rows, steps)
     set_known_lengths(mask, (leaf.lengths if rows is None else leaf.lengths[rows]).tolist())
     set_mask(padded, mask)
     return padded
@@ -248,6 +253,7 @@ class RowOutputs:
 
     def __init__(self, batches: RaggedBatches) -> None:
         self.batches = batches
+        self.rows: list[np.ndarray] = []
         self.parts: list[list[np.ndarray]] = []
         self.lengths: list[list[np.ndarray | None]] = []
         self.form: Any = None
@@ -257,23 +263,30 @@ class RowOutputs:
         self.form = output
         leaves = flatten(output)
         rows = self.batches.taken[-1]
-        self.lengths.append([self._lengths(leaf, rows) for leaf in leaves])
-        self.parts.append([to_numpy(leaf) for leaf in leaves])
+        start, stop = self._own(len(rows))
+        self.rows.append(rows[start:stop])
+        lengths = [self._lengths(leaf, rows, start) for leaf in leaves]
+        self.lengths.append([None if own is None else own[: stop - start] for own in lengths])
+        self.parts.append([to_numpy(leaf[: stop - start]) for leaf in leaves])
 
-    def _lengths(self, leaf: Tensor, rows: np.ndarray) -> np.ndarray | None:
-        """The steps of each row of an output; `None`: it has no steps."""
+    def _own(self, rows: int) -> tuple[int, int]:
+        """Which of a batch's rows the outputs are for."""
+        return 0, rows
+
+    def _lengths(self, leaf: Tensor, rows: np.ndarray, start: int) -> np.ndarray | None:
+        """The steps of each row of an output, which begins with that one of the batch's rows; `None`: it has no steps."""
         mask = getattr(leaf, "_keras_mask", None)
         if mask is None or leaf.dim() < 2 or mask.shape[:2] != leaf.shape[:2]:
             return None
         found = {tuple(own) for own in (one.lengths[rows] for one in self.batches.inputs) if own.max() == leaf.shape[1]}
         if len(found) == 1:
-            return np.array(found.pop())
+            return np.array(found.pop())[start:]
         step = torch.arange(1, mask.shape[1] + 1, device=mask.device)
         return (mask.flatten(2).any(2) * step if mask.dim() > 2 else mask * step).amax(1).cpu().numpy()
 
     def joined(self) -> Any:
         """All of them in the order in which the rows were given."""
-        order = np.concatenate(self.batches.taken)
+        order = np.concatenate(self.rows)
         back = np.argsort(order, kind="stable")
         leaves: list[Any] = []
         for number in range(len(self.parts[0])):

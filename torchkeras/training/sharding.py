@@ -15,52 +15,23 @@ from torchkeras.metrics.processes import several
 from torchkeras.training.arrays import ArrayBatches, InMemory
 from torchkeras.training.batches import Batch, Batches, on_device
 from torchkeras.training.disk import DiskBatches, Rows
-from torchkeras.training.distributed import bounds, from_chief, order_of_chief, processes, rank
+from torchkeras.training.distributed import from_chief, order_of_chief, processes, rank
+from torchkeras.training.parts import cut, evened, part, place_in, set_part
+from torchkeras.training.ragged import RaggedBatches, to_numpy
+from torchkeras.training.shared_rows import SharedRows
 from torchkeras.training.tensors import flatten, map_leaves, present
 
 Make = TypeVar("Make", bound=Callable[..., Batches])
 
 
-class Part:
-    """The part of the batch that comes next: its samples that count, and those of the whole batch."""
-
-    count = 1
-    size = 1
-
-
-part = Part()
-
-
-def set_part(count: int, size: int) -> None:
-    """Say how many samples the coming step has here, and in all processes."""
-    part.count, part.size = count, size
-
-
-def part_of(batch: Batch) -> Batch:
-    """This process's part of a batch that all have; one of its samples where there are too few, which then does not count."""
-    size = present(batch[0])[0].shape[0]
-    start, stop = bounds(size)
-    set_part(stop - start, size)
-    if start == stop:
-        start, stop = 0, 1
-    return tuple(map_leaves(lambda leaf: leaf[start:stop], section) for section in batch)  # type: ignore[return-value]
-
-
 def shard(batches: Batches) -> Batches:
-    """Batches of which this process has its part.
-
-    Raises:
-        ValueError: rows of unequal length.
-    """
+    """Batches of which this process has its part."""
     if not several():
         return batches
     if isinstance(batches, (ArrayBatches, DiskBatches)):
         return SharedArrays(batches)  # type: ignore[arg-type]
-    if isinstance(batches, InMemory):
-        raise ValueError(
-            "Rows of unequal length cannot be shared out to several processes: each would pad its part to a length of its own, and means over "
-            "steps would differ from those of one process. Pad them first: pad_sequences(rows, padding='post'), with mask_zero=True or Masking."
-        )
+    if isinstance(batches, RaggedBatches):
+        return SharedRows(batches)
     sampler = getattr(getattr(batches, "source", None), "sampler", None)
     return SharedLoader(batches) if isinstance(sampler, DistributedSampler) else SharedStream(batches)
 
@@ -101,10 +72,8 @@ class SharedArrays(InMemory):
         for number in range(first_batch, self.steps):
             first = number * self.batch_size
             size = min(self.batch_size, self.samples - first)
-            start, stop = bounds(size)
-            count = stop - start
-            if not count:
-                start, stop = 0, 1
+            where, count = place_in(size)
+            start, stop = where.start, where.stop
             rows = None if order is None else order[first + start : first + stop]
             run = rows is None or self.order.shuffle == "batch"  # neighbours
             begin = first + start if rows is None else int(rows[0])
@@ -139,7 +108,7 @@ class SharedStream(Batches):
     def first(self) -> Batch:
         if self._first is None:
             here = rank() == 0
-            row = tuple(map_leaves(lambda leaf: leaf[:1], section) for section in self.whole.first()) if here else None
+            row = tuple(map_leaves(lambda leaf: cut(leaf, slice(1), copy=True), section) for section in self.whole.first()) if here else None
             told = (row, self.whole.steps, self.whole.samples, self.whole.batch_size, self.whole.restarts)
             self._first, self.steps, self.samples, self.batch_size, self.restarts = from_chief(told)
         assert self._first is not None
@@ -194,15 +163,10 @@ def _shares(batch: Batch | None) -> list[Any]:
     size = present(batch[0])[0].shape[0]
     found = []
     for who in range(processes()):
-        start, stop = bounds(size, who)
-        where = slice(start, stop) if stop > start else slice(0, 1)
-        cut = functools.partial(_cut, where=where)
-        found.append((tuple(map_leaves(cut, section) for section in batch), stop - start, size))
+        where, count = place_in(size, who)
+        own = functools.partial(cut, where=where, copy=True)
+        found.append((tuple(map_leaves(own, section) for section in batch), count, size))
     return found
-
-
-def _cut(leaf: Tensor, where: slice) -> Tensor:
-    return leaf[where].clone()  # sent with its own memory alone
 
 
 class SharedLoader(Batches):
@@ -233,7 +197,7 @@ class SharedLoader(Batches):
             size = torch.tensor([count])
             torch.distributed.all_reduce(size)
             set_part(count, int(size))
-            yield batch
+            yield evened(batch)
 
     def watch(self, position: Mapping[str, Any] | None = None) -> None:
         """From here on know the place in this process's data."""
@@ -267,7 +231,7 @@ class GatheredOutputs:
     def append(self, output: Any) -> None:
         """Keep what the model gave for this process's part of a batch."""
         self.form = output
-        self.kept.append([_to_numpy(leaf[: part.count]) for leaf in flatten(output)])
+        self.kept.append([to_numpy(leaf[: part.count]) for leaf in flatten(output)])
 
     def joined(self) -> Any:
         """The predictions for all samples, in every process."""
@@ -279,8 +243,3 @@ class GatheredOutputs:
         if isinstance(self.form, dict):
             return {name: next(found) for name in self.form}
         return joined if isinstance(self.form, (list, tuple)) else joined[0]
-
-
-def _to_numpy(tensor: Tensor) -> np.ndarray:
-    tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
