@@ -128,6 +128,12 @@ def agreed(flag: bool) -> bool:
     return bool(_through(found, lambda shared: torch.distributed.all_reduce(shared, op=torch.distributed.ReduceOp.MAX)).item())
 
 
+def wait_for_all() -> None:
+    """Go on when every process has come here."""
+    if several():
+        torch.distributed.barrier()
+
+
 def share_weights(model: nn.Module) -> None:
     """Give every process the weights of the first one."""
     if several():

@@ -91,10 +91,11 @@ class BatchCalls(Compiling):
         return outputs.joined()
 
     def _one_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any, who: str) -> tuple[Batch, Compiled]:
+        together = start()
         batch = Door(self, who, class_weight).whole(x, y, sample_weight)
         compiled = self._ready(batch, who)
         device = self.device
-        if start():
+        if together:
             share_weights_once(self)
             batch = part_of(batch)
         x, y, weight = (None if part is None else on_device(part, device) for part in batch)

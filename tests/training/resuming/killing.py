@@ -12,6 +12,7 @@ import torch
 
 from torchkeras.callbacks import BackupAndRestore, Callback
 from torchkeras.random import set_random_seed
+from torchkeras.training.resuming.shards import whole
 
 Program = Callable[[Path], tuple[Any, dict[str, Any]]]  # a folder to write to -> a compiled model, and the arguments of fit
 
@@ -59,7 +60,7 @@ def run(program: Program, folder: Path, callbacks: list[Any] | None = None) -> d
     return {
         "history": history.history,
         "epoch": history.epoch,
-        "weights": [parameter.detach().clone() for parameter in model.parameters()],
+        "weights": [whole(parameter.detach()).clone() for parameter in model.parameters()],
         "buffers": list(own.values()),
         "optimizer": optimizer,
         "generators": generators,

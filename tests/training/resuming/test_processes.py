@@ -46,7 +46,7 @@ def result(folder: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("kind", "save_freq", "kill"), [("arrays", "2", 8), ("sampled", "3", 11), ("sequence", "epoch", 8)])
+@pytest.mark.parametrize(("kind", "save_freq", "kill"), [("arrays", "2", 8), ("shards", "2", 8), ("sampled", "3", 11), ("sequence", "epoch", 8)])
 def test_a_killed_run_that_torchrun_restarts_ends_as_if_nothing_had_been(tmp_path, kind, save_freq, kill):
     whole, done = run(tmp_path / "whole", kind, save_freq)
     assert done.returncode == 0, done.stderr[-9000:]
@@ -61,7 +61,7 @@ def test_a_killed_run_that_torchrun_restarts_ends_as_if_nothing_had_been(tmp_pat
 
 
 def test_without_restarts_the_others_end_with_a_message(tmp_path):
-    folder, done = run(tmp_path, "arrays", "1", kill=2)  # within PATIENCE
+    folder, done = run(tmp_path, "arrays", "1", kill=3)  # within PATIENCE; the second backup is made when the first has been written
     assert done.returncode != 0
     assert "Signal 9" in done.stderr or "lost the connection" in done.stderr
     assert list((folder / "backup").glob("state-*.pt"))  # what was reached is kept

@@ -37,7 +37,7 @@ class Die(Callback):
 
 
 def program(kind: str, folder: Path) -> tuple[Any, dict[str, Any]]:
-    """Arrays with accumulation, a loader whose samples are shared out, or a Sequence that the first process reads."""
+    """Arrays with accumulation, weights in shards, a loader whose samples are shared out, or a Sequence that the first process reads."""
     if kind == "arrays":
         x, y = numbers()
         model = dense("adam", gradient_accumulation_steps=3)
@@ -47,6 +47,10 @@ def program(kind: str, folder: Path) -> tuple[Any, dict[str, Any]]:
         data = Noisy()
         sampler: Any = torch.utils.data.DistributedSampler(data, 2, RANK)
         return dense(), {"x": torch.utils.data.DataLoader(data, 2, sampler=sampler), "epochs": 3}
+    if kind == "shards":
+        x, y = numbers()
+        data = {"x": x, "y": y, "batch_size": 4, "epochs": 3, "validation_data": numbers(7, seed=1)}
+        return dense("adam", distribute="fsdp"), {**data, "callbacks": [EarlyStopping("loss", restore_best_weights=True)]}
     return dense(), {"x": Batches(), "epochs": 3, "workers": 1}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from torchkeras.training.compiling import Compiling
+from torchkeras.training.distributed import start, wait_for_all
+from torchkeras.training.fully_sharded import shard_weights
 from torchkeras.training.resuming import weights
 from torchkeras.training.resuming.files import read_state, write_state
 from torchkeras.training.resuming.generators import global_states, stream_states
@@ -49,9 +51,12 @@ class StateCalls(Compiling):
         mine: dict[str, Any] = {**weights.local_state(self), "generators": to_plain({"shared": global_states(), "streams": stream_states()})}
         if self._compiled is not None:
             mine["running"] = weights.running_state(self, self._compiled)
-        ranks = gathered(mine)
-        if ranks is not None:
-            write_state(filepath, {**weights.shared_state(self), "ranks": ranks, "run": None})
+        ranks, shared = gathered(mine), weights.shared_state(self)
+        try:
+            if ranks is not None and shared is not None:
+                write_state(filepath, {**shared, "ranks": ranks, "run": None})
+        finally:
+            wait_for_all()  # they may want to read it
 
     def restore_state(self, filepath: Any) -> None:
         """Go on from what `save_state` or `BackupAndRestore` wrote: now, and where it was written within `fit`, in the next `fit`, which goes on
@@ -82,13 +87,13 @@ class StateCalls(Compiling):
         self._state_to_go_on = state if state["run"] is not None else None
 
     def _ready_for_state(self, who: str) -> None:
-        """Bind the optimizer of a built model."""
-        weights.refuse_shards(self, who)
+        """Join the other processes, and bind the optimizer of a built model."""
+        start()
         if not self._is_built_deep():
             raise ValueError(
                 f"Model '{self.name}' has no weights yet. Build it before {who}(): call it once, or give its first layer an input_shape."
             )
         self._place()
-        if self._trained is None:
+        if shard_weights(self) or self._trained is None:
             self._trained = Trainable(self)
         self._bind()

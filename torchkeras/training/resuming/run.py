@@ -64,7 +64,6 @@ class Resuming:
         state, model._state_to_go_on = model._state_to_go_on, None
         if not savers and state is None:
             return None
-        weights.refuse_shards(model, type(savers[0]).__name__ if savers else "restore_state")
         return cls(model, savers, state)
 
     @staticmethod
@@ -101,8 +100,8 @@ class Resuming:
             "feeds": {name: feed.position() for name, feed in self.feeds.items()},
             "callbacks": _states_of(run),
         }
-        ranks = gathered(mine)
-        if ranks is None:
+        ranks, shared = gathered(mine), weights.shared_state(model)
+        if ranks is None or shared is None:
             return None
         progress = {
             "epoch": state.epoch,
@@ -113,7 +112,7 @@ class Resuming:
             "logs": to_plain(run.plan.logs, "the logs of the epoch"),
             "own_names": sorted(run.own_names),
         }
-        return {**weights.shared_state(model), "ranks": ranks, "run": progress}
+        return {**shared, "ranks": ranks, "run": progress}
 
     def batch_done(self, run: FitRun) -> None:
         """Events.ITERATION_COMPLETED, after all others. What falls on the last batch of an epoch waits for the epoch's end."""

@@ -11,36 +11,35 @@ from torch import Tensor, nn
 from torchkeras.metrics import Mean, Metric
 from torchkeras.metrics.variable import as_variable
 from torchkeras.training.compiling import Compiling
-from torchkeras.training.fully_sharded import wanted as wants_shards
+from torchkeras.training.distributed import rank
+from torchkeras.training.fully_sharded import is_sharded
 from torchkeras.training.resuming.generators import own_states, set_own_states
 from torchkeras.training.resuming.plain import from_plain, to_plain
+from torchkeras.training.resuming.shards import put, sharded_optimizer, whole, whole_optimizer
 
 if TYPE_CHECKING:
     from torchkeras.training.compiled import Compiled
 
 
-def refuse_shards(model: Compiling, who: str) -> None:
-    """A state is of whole weights.
-
-    Raises:
-        ValueError: each process has, or is to have, a shard of every weight.
-    """
-    if wants_shards(model):
-        raise ValueError(
-            f"{who} cannot keep the state of model '{model.name}', compiled with distribute='fsdp': its weights and the optimizer's state are in "
-            "shards. Use ModelCheckpoint(save_weights_only=True), or distribute='ddp'."
-        )
-
-
-def shared_state(model: Compiling) -> dict[str, Any]:
-    """Weights, optimizer and scheduler, which are the same in all processes."""
-    optimizer = model.optimizer
+def shared_state(model: Compiling) -> dict[str, Any] | None:
+    """Weights, optimizer and scheduler, which are the same in all processes: in the first one. All must ask, since weights may be in shards."""
+    optimizer, sharded, chief = model.optimizer, is_sharded(model), rank() == 0
+    if not (chief or sharded):
+        return None
+    weights = []
+    for name, parameter in model.named_parameters():  # one after the other: more than one need not fit
+        value = whole(parameter.detach())
+        weights.append((name, to_plain(value) if chief else None))
     state = optimizer.state_dict() if hasattr(optimizer, "param_groups") else None
+    if state is not None and sharded:
+        state = whole_optimizer(model, state)
+    if not chief:
+        return None
     for group in [] if state is None else state["param_groups"]:
         group.pop("param_names", None)  # another model of the same making may have other names
     scheduler = None if model._scheduling is None else model._scheduling.scheduler.state_dict()
     return {
-        "weights": [(name, to_plain(parameter)) for name, parameter in model.named_parameters()],
+        "weights": weights,
         "optimizer": to_plain(state, f"the state of {type(optimizer).__name__}"),
         "scheduler": to_plain(scheduler, "the state of the lr_scheduler"),
     }
@@ -66,11 +65,12 @@ def set_shared_state(model: Compiling, state: Mapping[str, Any]) -> None:
     check_weights(model, state)
     with torch.no_grad():
         for parameter, (_, value) in zip(model.parameters(), state["weights"], strict=True):
-            parameter.copy_(value)
+            put(parameter, value)
     if model._scheduling is not None and state["scheduler"] is not None:
         model._scheduling.scheduler.load_state_dict(from_plain(state["scheduler"]))
     if state["optimizer"] is not None and hasattr(model.optimizer, "param_groups"):
-        model.optimizer.load_state_dict(from_plain(state["optimizer"]))
+        own = from_plain(state["optimizer"])
+        model.optimizer.load_state_dict(sharded_optimizer(model, own) if is_sharded(model) else own)
 
 
 def local_state(model: Compiling) -> dict[str, Any]:
