@@ -157,6 +157,29 @@ def test_a_torch_that_keeps_hooks_elsewhere_is_asked_at_every_call(monkeypatch):
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("place", ["_compiler", "_tracer", "_profiler"])
+def test_a_torch_that_keeps_its_flags_elsewhere_is_asked_at_every_call(monkeypatch, place):
+    layer, x = layers.Dense(2), torch.ones(1, 3)
+    layer(x)
+    assert is_unhooked(layer.__dict__)
+    monkeypatch.setattr(unhooked, place, unhooked._flags(torch, "_no_such_flag"))
+    assert not is_unhooked(layer.__dict__)
+
+
+def test_a_program_that_is_traced_names_the_layers_in_it():
+    class Both(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = layers.Dense(2)
+
+        def forward(self, x):
+            return self.first(x)
+
+    both, x = Both(), torch.ones(1, 3)
+    both(x)
+    assert any("first" in (node.scopeName() or "") for node in torch.jit.trace(both, x).inlined_graph.nodes())
+
+
 class Outer(Layer):
     """Calls a layer that is built already."""
 

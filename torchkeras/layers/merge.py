@@ -52,9 +52,9 @@ class _Merge(Layer):
         if isinstance(inputs, Tensor):  # its samples would be taken for the inputs
             self._check_list(inputs)
         rank = inputs[0].dim()
-        if any(one.dim() != rank for one in inputs):
-            rank = max(one.dim() for one in inputs)
-            inputs = [one.reshape(one.shape[0], *(1,) * (rank - one.dim()), *one.shape[1:]) for one in inputs]
+        for one in inputs:
+            if one.dim() != rank:
+                return self._merge_function(_of_one_rank(inputs))
         return self._merge_function(inputs)
 
     def _merge_function(self, inputs: Sequence[Tensor]) -> Tensor:
@@ -74,6 +74,12 @@ class _Merge(Layer):
                 f"{type(self).__name__} '{self.name}' needs a list of one mask (or None) for each of its {len(inputs)} inputs, but got {mask!r}."
             )
         return list(mask)
+
+
+def _of_one_rank(inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The inputs, with axes of 1 after the batch where one has fewer axes than another."""
+    rank = max(one.dim() for one in inputs)
+    return [one.reshape(one.shape[0], *(1,) * (rank - one.dim()), *one.shape[1:]) for one in inputs]
 
 
 @layer_registry.add()

@@ -76,13 +76,14 @@ def with_phase(call: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(call)
     def enter(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        if not _running.phases and getattr(type(self), "clears_losses", False):
+        phases = _running.phases  # of this thread: looked up once
+        if not phases and getattr(type(self), "clears_losses", False):
             self.clear_losses()  # type: ignore[operator]
         training = kwargs.get("training")
-        _running.phases.append(self.training if training is None else bool(training))
+        phases.append(self.training if training is None else bool(training))
         try:
             return call(self, *args, **kwargs)
         finally:
-            _running.phases.pop()
+            phases.pop()
 
     return enter
