@@ -12,6 +12,7 @@ from torchkeras.backend.conversion import as_tensor, recorded
 from torchkeras.backend.keras1 import keras1_spelling
 from torchkeras.config import DATA_FORMATS, normalize_data_format
 from torchkeras.generations import choose
+from torchkeras.ops.padding import pad
 
 
 def _pairs(padding: Any, count: int, who: str) -> list[tuple[int, int]]:
@@ -34,7 +35,7 @@ def _pad(x: Any, pairs: list[tuple[int, int]], first_axis: int, who: str) -> Ten
     if x.ndim != len(pairs) + 2:
         raise ValueError(f"{who} takes a tensor of {len(pairs) + 2} axes, but got the shape {tuple(x.shape)}.")
     widths = [0, 0] * (x.ndim - first_axis - len(pairs))
-    return F.pad(x, widths + [width for pair in reversed(pairs) for width in pair])
+    return pad(x, widths + [width for pair in reversed(pairs) for width in pair])
 
 
 @recorded

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import config
 from torchkeras.layers.base import Layer
+from torchkeras.ops.padding import pad
 from torchkeras.shapes import same_padding
 
 # orders of axes: from (batch, *space, channels) to (batch, channels, *space), and back
@@ -146,4 +146,4 @@ def pad_space(inputs: Tensor, pads: Sequence[tuple[int, int]], channels_first: b
     flat = [] if channels_first else [0, 0]
     for near, far in reversed(pads):  # torch counts from the last axis
         flat += [near, far]
-    return F.pad(inputs, flat)
+    return pad(inputs, flat)
