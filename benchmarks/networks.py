@@ -80,9 +80,11 @@ class Block(nn.Module):
 
 
 def convolved(before: int, channels: int, size: int, strides: int = 1) -> nn.Sequential:
-    """A convolution and the normalization of its batch."""
-    convolution = nn.Conv2d(before, channels, size, strides, size // 2, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(channels, eps=0.001, momentum=0.01))
+    """A convolution and the normalization of its batch; "same" with strides has its zeros on the far side, which no kernel of torch pads alone."""
+    normalized = nn.BatchNorm2d(channels, eps=0.001, momentum=0.01)
+    if strides > 1 and size > 1:
+        return nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(before, channels, size, strides, bias=False), normalized)
+    return nn.Sequential(nn.Conv2d(before, channels, size, strides, size // 2, bias=False), normalized)
 
 
 def resnet() -> nn.Module:

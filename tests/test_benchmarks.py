@@ -182,6 +182,19 @@ def test_the_tuned_cnn_sees_the_pictures_in_the_order_of_keras():
     np.testing.assert_allclose(loop.predict(), expected.numpy(), rtol=1e-4, atol=1e-6)
 
 
+def test_the_resnet_by_hand_computes_the_numbers_of_the_keras_program():
+    loop = torch_loops.Tuned("resnet", 4, "cpu", True, {})
+    model = programs.compiled("resnet", torchkeras)
+    in_order = sorted(model.layers, key=lambda layer: (len(layer.name), layer.name))
+    for ours, theirs in (("Conv2D", torch.nn.Conv2d), ("BatchNormalization", torch.nn.BatchNorm2d), ("Dense", torch.nn.Linear)):
+        mine = [layer for layer in in_order if type(layer).__name__ == ours]
+        for one, other in zip(mine, (module for module in loop.model.modules() if type(module) is theirs), strict=True):
+            with torch.no_grad():
+                for parameter, copy in zip(one.parameters(), other.parameters(), strict=True):
+                    copy.copy_(parameter.uniform_(-0.3, 0.3))
+    np.testing.assert_allclose(loop.predict(), model.predict(programs.PROGRAMS["resnet"].data(4).x, verbose=0), rtol=1e-4, atol=1e-6)
+
+
 def test_the_data_is_the_same_in_every_process_and_half_of_the_masked_steps_count():
     first, second = (programs.PROGRAMS["mlp"].data(10) for _ in range(2))
     np.testing.assert_array_equal(first.x, second.x)
