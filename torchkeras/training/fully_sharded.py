@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from torchkeras.metrics.processes import several
 from torchkeras.ops.whole_batch import whole
@@ -70,6 +71,8 @@ def shard_weights(model: Compiling) -> bool:
     shells = [layer for layer in model.children() if any(True for _ in layer.parameters())]
     for module in (*shells, shell):
         kind = type(module)
+        if module is not shell:
+            module.register_forward_hook(_own_outputs)  # before FSDP's own hook, which sees what this one gives
         fully_shard(module, mesh=mesh, reshard_after_forward=True)
         if module is not shell:
             module.__class__ = kind  # configs, messages and the plan of the graph know layers by their classes
@@ -77,6 +80,21 @@ def shard_weights(model: Compiling) -> bool:
             let_go_at_exit(group.mesh_info, "shard_process_group")
     model._engines.steps["fsdp"] = shell
     return True
+
+
+def _own_outputs(layer: nn.Module, inputs: Any, outputs: Any) -> Any:
+    """Outputs with memory of their own: of a view that is changed in place FSDP would lose its hook, and with it the gradients."""
+    if not torch.is_grad_enabled():
+        return outputs
+    return pytree.tree_map_only(Tensor, _copied_view, outputs)
+
+
+def _copied_view(tensor: Tensor) -> Tensor:
+    if tensor._base is None or not tensor.requires_grad:
+        return tensor
+    found = tensor.clone()
+    found.__dict__.update(tensor.__dict__)  # a mask
+    return found
 
 
 def _refuse(model: Compiling) -> None:
