@@ -19,7 +19,7 @@ from torchkeras import layers, models, optimizers
 from torchkeras.training import compiling, distributed, fully_sharded, parallel
 
 ROOT = Path(__file__).parents[2]
-CASES = ("arrays", "accumulated", "keras2", "summed", "sampled", "stopped", "normalized", "sharded", "sharded_sequences")
+CASES = ("arrays", "accumulated", "keras2", "summed", "sampled", "once", "stopped", "normalized", "sharded", "sharded_sequences")
 CASES += ("ragged", "ragged_keras2", "ragged_stream", "ragged_sampled")
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch was built without torch.distributed")

@@ -12,13 +12,15 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
 import torchkeras
 from tests.training.threads import tell_at_exit
-from torchkeras import layers, models
+from torchkeras import layers, metrics, models
 from torchkeras.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torchkeras.callbacks.base import is_chief
 from torchkeras.preprocessing.sequence import Ragged
@@ -67,7 +69,12 @@ def accumulated() -> dict[str, Any]:
     x, y = data(28)
     net = dense()
     net.compile("sgd", "sparse_categorical_crossentropy", gradient_accumulation_steps=3)
-    return results(net, net.fit(x, y, batch_size=8, epochs=2, verbose=0), x, y)
+    kept_back = []
+    no_sync = DistributedDataParallel.no_sync
+    with mock.patch.object(DistributedDataParallel, "no_sync", lambda ddp: kept_back.append(ddp) or no_sync(ddp)):
+        found = results(net, net.fit(x, y, batch_size=8, epochs=2, verbose=0), x, y)
+    assert len(kept_back) == (6 if "RANK" in os.environ else 0)  # of 8 batches, two end an update
+    return found
 
 
 def keras2() -> dict[str, Any]:
@@ -115,6 +122,36 @@ def sampled() -> dict[str, Any]:
     return results(net, history, x, y)
 
 
+class Seen(metrics.Metric):
+    """Adds up two to the power of each target: samples 0 to n - 1, each counted once, give 2 ** n - 1."""
+
+    def __init__(self) -> None:
+        super().__init__("seen")
+        self.total = self.add_weight("total")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.total.add_((2.0**y_true).sum())
+
+    def result(self) -> Any:
+        return self.total
+
+
+def once() -> dict[str, Any]:
+    """Evaluation and prediction of sizes that do not divide: each sample is counted once."""
+    found: dict[str, Any] = {"history": {}, "weights": []}
+    net = models.Sequential([layers.Activation("linear", input_shape=(1,))])
+    net.compile("sgd", "mse", metrics=[Seen()])
+    for samples in (1, 2, 7, 17):
+        x = np.arange(samples, dtype="float32")[:, None]
+        for batch in (1, 3, 8):
+            pairs = [(x[start : start + batch], x[start : start + batch]) for start in range(0, samples, batch)]
+            seen = [net.evaluate(x, x, batch_size=batch, verbose=0)[1], net.evaluate(iter(pairs), steps=len(pairs), verbose=0)[1]]
+            assert seen == [2.0**samples - 1] * 2
+            predicted = [net.predict(x, batch_size=batch), net.predict(iter([part for part, _ in pairs]), steps=len(pairs))]
+            assert all(np.array_equal(part, x) for part in predicted)
+    return found
+
+
 def stopped() -> dict[str, Any]:
     """Early stopping, and one process that wants to stop."""
 
@@ -131,10 +168,82 @@ def stopped() -> dict[str, Any]:
 
 
 def normalized() -> dict[str, Any]:
-    """Batch statistics of all processes."""
+    """Batch statistics of all processes; those of its part with the plain layer, whose moving averages are the same in all after an epoch."""
     x, y = data(25)
     torchkeras.random.set_random_seed(RANK)
     parts = [layers.Dense(5, input_shape=(6,)), layers.experimental.SyncBatchNormalization(), layers.Dense(3, activation="softmax")]
+    net = models.Sequential(parts)
+    net.compile("sgd", "sparse_categorical_crossentropy")
+    found = results(net, net.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0), x, y)
+    if "RANK" in os.environ:
+        plain = models.Sequential([layers.Dense(5, input_shape=(6,)), layers.BatchNormalization(), layers.Dense(3, activation="softmax")])
+        plain.compile("sgd", "sparse_categorical_crossentropy")
+        plain.fit(x, y, batch_size=8, verbose=0)
+        everybody: list[Any] = [None, None]
+        torch.distributed.all_gather_object(everybody, [weight.tolist() for weight in plain.get_weights()])
+        assert everybody[0] == everybody[1]
+    return found
+
+
+class Seen(metrics.Metric):
+    """Adds up two to the power of each target: samples 0 to n - 1, each counted once, give 2 ** n - 1."""
+
+    def __init__(self) -> None:
+        super().__init__("seen")
+        self.total = self.add_weight("total")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.total.add_((2.0**y_true).sum())
+
+    def result(self) -> Any:
+        return self.total
+
+
+def once() -> dict[str, Any]:
+    """Evaluation and prediction of sizes that do not divide: each sample is counted once."""
+    found: dict[str, Any] = {"history": {}, "weights": []}
+    net = models.Sequential([layers.Activation("linear", input_shape=(1,))])
+    net.compile("sgd", "mse", metrics=[Seen()])
+    for samples in (1, 2, 7, 17):
+        x = np.arange(samples, dtype="float32")[:, None]
+        for batch in (1, 3, 8):
+            pairs = [(x[start : start + batch], x[start : start + batch]) for start in range(0, samples, batch)]
+            seen = [net.evaluate(x, x, batch_size=batch, verbose=0)[1], net.evaluate(iter(pairs), steps=len(pairs), verbose=0)[1]]
+            assert seen == [2.0**samples - 1] * 2
+            predicted = [net.predict(x, batch_size=batch), net.predict(iter([part for part, _ in pairs]), steps=len(pairs))]
+            assert all(np.array_equal(part, x) for part in predicted)
+    return found
+
+
+def stopped() -> dict[str, Any]:
+    """Early stopping, and one process that wants to stop."""
+
+    class Stop(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            alone = "RANK" not in os.environ
+            self.model.stop_training = epoch == 2 and (alone or RANK == 1)
+
+    x, y = data(16)
+    net = dense()
+    net.compile("sgd", "sparse_categorical_crossentropy")
+    history = net.fit(x, y, batch_size=8, epochs=9, verbose=0, callbacks=[EarlyStopping("loss", patience=8), Stop()])
+    return results(net, history, x, y)
+
+
+def normalized() -> dict[str, Any]:
+    """Batch statistics of all processes; those of its part with the plain layer, whose moving averages are the same in all after an epoch."""
+    x, y = data(25)
+    torchkeras.random.set_random_seed(RANK)
+    parts = [layers.Dense(5, input_shape=(6,)), layers.experimental.SyncBatchNormalization(), layers.Dense(3, activation="softmax")]
+    if "RANK" in os.environ:
+        plain = models.Sequential([layers.Dense(5, input_shape=(6,)), layers.BatchNormalization(), layers.Dense(3, activation="softmax")])
+        plain.compile("sgd", "sparse_categorical_crossentropy")
+        plain.fit(x, y, batch_size=8, verbose=0)
+        everybody: list[Any] = [None, None]
+        torch.distributed.all_gather_object(everybody, [weight.tolist() for weight in plain.get_weights()])
+        assert everybody[0] == everybody[1]
+        torchkeras.random.set_random_seed(RANK)
+        parts = [type(part).from_config(part.get_config()) for part in parts]
     net = models.Sequential(parts)
     net.compile("sgd", "sparse_categorical_crossentropy")
     return results(net, net.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0), x, y)
@@ -268,7 +377,7 @@ def dying() -> dict[str, Any]:
 
 
 _RAGGED = (ragged, ragged_keras2, ragged_stream, ragged_sampled)
-_CASES = (arrays, accumulated, keras2, summed, sampled, stopped, normalized, sharded, sharded_sequences, dying, *_RAGGED)
+_CASES = (arrays, accumulated, keras2, summed, sampled, once, stopped, normalized, sharded, sharded_sequences, dying, *_RAGGED)
 CASES: dict[str, Callable[[], dict[str, Any]]] = {case.__name__: case for case in _CASES}
 
 if __name__ == "__main__":
