@@ -73,5 +73,5 @@ def test_other_places_and_streams_are_refused():
     net.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r"data_device='auto', 'device' .* or 'cpu', but got 'gpu'"):
         net.fit(X, Y, data_device="gpu")
-    with pytest.raises(ValueError, match="StreamBatches gives its data batch by batch"):
+    with pytest.raises(ValueError, match="GeneratorBatches gives its data batch by batch"):
         net.fit(iter([(X, Y)]), steps_per_epoch=1, data_device="device", verbose=0)

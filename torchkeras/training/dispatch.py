@@ -19,7 +19,7 @@ from torchkeras.training.disk import DiskBatches, Rows, stays_on_disk
 from torchkeras.training.ragged import RaggedBatches, with_rows
 from torchkeras.training.sharding import shared_out
 from torchkeras.training.standardize import Door
-from torchkeras.training.streams import GeneratorBatches, SequenceBatches, StreamBatches
+from torchkeras.training.streams import CopiedBatches, GeneratorBatches, SequenceBatches, StreamBatches
 from torchkeras.training.tensors import flatten, like, several
 from torchkeras.utils.sequence import Sequence
 
@@ -120,8 +120,10 @@ def make_batches(
                 f"`{argument}=None` is only valid for a generator based on the `keras.utils.Sequence` class. "
                 f"Give {argument} to {who}, or use a Sequence."
             )
-        if workers.count > 1 or (workers.count and workers.use_multiprocessing):
-            return GeneratorBatches(x, read, device, *plan)
+        if workers.count and workers.use_multiprocessing:
+            return CopiedBatches(x, read, device, workers.count, workers.max_queue_size, workers.hang_timeout)
+        if workers.count:
+            return GeneratorBatches(x, read, device, workers.max_queue_size, workers.hang_timeout)
     return StreamBatches(x, read, device)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torchkeras.training.compiling import Compiling
 
 DEVICE_ROOM = 256 << 20  # bytes of predictions that may wait on the device
+TO_THE_END = 1 << 60  # batches, of data whose length nobody knows
 
 
 @dataclass
@@ -113,6 +114,8 @@ class FitRun:
         self.plan.hooks.call("on_epoch_begin", self.engine.state.epoch - 1, {})
         if self.plan.resuming is not None:
             self.plan.resuming.epoch_begun(self)
+        else:
+            self.plan.batches.allow(self.plan.steps or TO_THE_END)
 
     def data_ended(self) -> None:
         """Events.DATALOADER_STOP_ITERATION: the epoch wants more batches than the data has."""
@@ -137,7 +140,6 @@ class FitRun:
         validated: dict[str, float] = {}
         if plan.validates(epoch) and not (self.stops_within and model.stop_training):
             assert plan.validation is not None
-            plan.validation.allow(plan.validation_steps or plan.validation.steps or 0)
             found = run_test(model, self.compiled, plan.validation, plan.hooks, plan.validation_steps)
             plan.validation.left()
             validated = {f"val_{name}": value for name, value in found.items()}
@@ -267,6 +269,7 @@ def _run_once(engine: Any, batches: Batches, steps: int | None, doing: str) -> N
             engine.terminate_epoch()
 
     engine.state.max_epochs = engine.state.epoch_length = None
+    batches.allow(length or TO_THE_END)
     with engine.add_event_handler(Events.DATALOADER_STOP_ITERATION, data_ended):
         engine.run(batches, max_epochs=1, epoch_length=length)
     if engine.state.iteration == 0:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchkeras import config
 from torchkeras.preprocessing.ragged import Ragged, is_nested
 from torchkeras.training import checks
+from torchkeras.training.ahead import note_use
 from torchkeras.training.class_weights import combine
 from torchkeras.training.disk import Rows, stays_on_disk
 from torchkeras.training.ragged import masked_rows, step_weights, weight_rows
@@ -35,6 +36,7 @@ class Door:
         self.model, self.who, self.class_weight, self.targets = model, who, class_weight, targets
         self.keeps_rows = False  # whether rows of unequal length are padded batch by batch, later
         self._seen = 0
+        note_use()
 
     # -- what comes in
 

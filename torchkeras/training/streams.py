@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 
+from torchkeras.training.ahead import Ahead, going_on, keep_left, touched_by_data
 from torchkeras.training.batches import Batch, Batches, on_device
+from torchkeras.training.resuming.passes import Allowance
 from torchkeras.training.resuming.reads import NOTHING, Reads
 from torchkeras.training.resuming.sequences import Line
 from torchkeras.training.tensors import present
@@ -101,8 +103,8 @@ class StreamBatches(Batches):
 
     def _begin(self) -> Iterator[Any]:
         if isinstance(self.place, Reads) and not self.restarts:
-            return self.place.reading(iter(self.source))
-        return iter(self.source)
+            return self.place.reading(going_on(self.source))
+        return iter(self.source) if self.restarts else going_on(self.source)
 
     def size_of(self, number: int) -> int:
         return self._size
@@ -198,7 +200,7 @@ class SequenceBatches(StreamBatches):
             self._order = list(range(len(self.source))) if len(self._order) != len(self.source) else self._order  # type: ignore[arg-type]
 
     def close(self, timeout: float | None = None) -> None:
-        if self.place is not None:
+        if isinstance(self.place, Line):
             self.place.close(timeout)
         if self.enqueuer is not None:
             self.enqueuer.stop(timeout)
@@ -206,7 +208,51 @@ class SequenceBatches(StreamBatches):
 
 
 class GeneratorBatches(StreamBatches):
-    """Batches of a generator, made ahead by workers.
+    """Batches of a generator, read by a thread while the model trains where that takes long, and never more of them than the run wants.
+
+    One that draws from torch's generator, or uses a model, is read by the training loop: it would disturb the step, or be disturbed.
+
+    Args:
+        source: The generator or iterator.
+        read: Makes checked tensors of what it gives.
+        device: Where batches are wanted.
+        max_queue_size: Batches made ahead.
+        hang_timeout: Seconds to wait for a batch.
+    """
+
+    def __init__(self, source: Any, read: Read, device: torch.device, max_queue_size: int, hang_timeout: float | None) -> None:
+        super().__init__(source, read, device)
+        self.allowance = Allowance()
+        self.reader = Ahead(self._next, max_queue_size, hang_timeout, touched_by_data)
+        self._iterator: Iterator[Any] | None = None
+
+    def watch(self, position: Mapping[str, Any] | None = None) -> None:
+        """From here on know the place in the data."""
+        super().watch(position)
+        assert isinstance(self.place, Reads)
+        self.place.allowance = self.allowance
+
+    def allow(self, batches: int) -> None:
+        """Told how many batches may be made ahead."""
+        waiting = self.place.looked if self.place is not None else len(self._ahead[0]) if self._ahead is not None else 0
+        self.allowance.left = max(0, batches - waiting - self.reader.promised)
+
+    def _next(self, by_thread: bool) -> Any:
+        assert self._iterator is not None
+        return next(self._iterator, NOTHING) if self.place is None else self.place.read(self._iterator, by_thread)  # type: ignore[union-attr]
+
+    def _begin(self) -> Iterator[Any]:
+        self._iterator = going_on(self.source)
+        return self.reader.items(self.allowance)
+
+    def close(self, timeout: float | None = None) -> None:
+        self.reader.close(timeout)
+        left, self.reader.left = self.reader.left, []
+        keep_left(self.source, left)
+
+
+class CopiedBatches(StreamBatches):
+    """Batches of a generator of which each of several processes has a copy.
 
     Args:
         source: The generator or iterator.
@@ -214,41 +260,31 @@ class GeneratorBatches(StreamBatches):
         device: Where batches are wanted.
         workers: How many make batches.
         max_queue_size: Batches made ahead.
-        use_multiprocessing: Workers are processes, each with a copy of the generator.
         hang_timeout: Seconds to wait for a batch.
     """
 
-    def __init__(
-        self, source: Any, read: Read, device: torch.device, workers: int, max_queue_size: int, use_multiprocessing: bool, hang_timeout: float | None
-    ) -> None:
+    def __init__(self, source: Any, read: Read, device: torch.device, workers: int, max_queue_size: int, hang_timeout: float | None) -> None:
         super().__init__(source, read, device)
         self.restarts = False
         self.workers, self.max_queue_size = workers, max_queue_size
-        self.use_multiprocessing, self.hang_timeout = use_multiprocessing, hang_timeout
-        self.enqueuer = GeneratorEnqueuer(source, use_multiprocessing, hang_timeout=hang_timeout)
+        self.enqueuer = GeneratorEnqueuer(source, True, hang_timeout=hang_timeout)
 
     def watch(self, position: Mapping[str, Any] | None = None) -> None:
-        """From here on know the place in the data.
+        """Refused.
 
         Raises:
-            ValueError: the batches come from processes, in an order that is another each time.
+            ValueError: the batches come in an order that is another each time.
         """
-        if self.use_multiprocessing:
-            raise ValueError(
-                "A run on a generator whose copies are read by processes cannot be gone on with: which of them gives a batch differs each time. "
-                "Use use_multiprocessing=False, or a Sequence or DataLoader, whose processes share the batches out."
-            )
-        super().watch(position)
+        raise ValueError(
+            "A run on a generator whose copies are read by processes cannot be gone on with: which of them gives a batch differs each time. "
+            "Use use_multiprocessing=False, or a Sequence or DataLoader, whose processes share the batches out."
+        )
 
     def _begin(self) -> Iterator[Any]:
-        if isinstance(self.place, Reads):
-            return self.place.reading_ahead(iter(self.source), max(self.max_queue_size, 1), self.hang_timeout)
         self.enqueuer.start(self.workers, max(self.max_queue_size, 1))
         return self.enqueuer.get()
 
     def close(self, timeout: float | None = None) -> None:
-        if self.place is not None:
-            self.place.close(timeout)
         self.enqueuer.stop(timeout)
 
 

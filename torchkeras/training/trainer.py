@@ -72,8 +72,9 @@ class Trainer(GeneratorCalls, BatchCalls, OwnSteps, StateCalls):
             validation_batch_size: Samples in a step of validation; `None`: as in training.
             validation_freq: Validate every so many epochs, or after those listed (counted from 1).
             max_queue_size: Batches of a Sequence or generator that are made ahead.
-            workers: Who makes the batches of a Sequence: so many threads; 0: the loop itself. A generator is read by the loop, unless
-                there are several workers or processes.
+            workers: Who makes the batches of a Sequence: so many threads; 0: the loop itself. A generator that takes long for its batches is
+                read by one thread, up to the end of the epoch and not beyond; 0: by the loop, as is one that draws from torch's generator or
+                uses a model.
             use_multiprocessing: Workers are processes instead of threads.
             hang_timeout: Seconds after which a worker that gives no batch is reported; `None`: for ever.
             data_device: Where arrays and tensors given as x, y and sample_weight lie during training: "auto": on the model's device where they

@@ -114,6 +114,14 @@ class Crew:
                 stacklevel=3,
             )
 
+    def recall(self, timeout: float | None = None) -> list[Any]:
+        """Stop as `stop` does; the batches that were made and not taken, in order."""
+        with self._changed:
+            line = list(self._line)
+            self.give_up()
+        self.stop(timeout)
+        return [batch.value for batch in line if batch.done and batch.error is None and not batch.ended]
+
     def _front(self) -> Batch | None:
         """The front batch, taken out of the line once it is done."""
         began = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torchkeras
 from torchkeras import callbacks, layers, metrics, models, optimizers, utils
 from torchkeras.layers import Input
 from torchkeras.preprocessing.ragged import Ragged
+from torchkeras.training.ahead import SLOW
 
 PROGRAMS: dict[str, Callable[[Path], tuple[Any, dict[str, Any]]]] = {}
 
@@ -288,9 +290,34 @@ def generator_of_its_own(folder: Path) -> Any:
     return dense(), {"x": given, "steps_per_epoch": 3, "epochs": 4, "validation_data": valid, "validation_steps": 2}
 
 
+def slowly() -> float:
+    """A number, some time later: a thread reads a generator of such."""
+    time.sleep(2 * SLOW)
+    return np.random.rand()
+
+
 @program
 def generator_ahead(folder: Path) -> Any:
-    return dense(), {"x": batches(np.random.rand, np.random.permutation), "steps_per_epoch": 4, "epochs": 3, "workers": 3}
+    source, valid = batches(slowly, np.random.permutation), batches(slowly, np.random.permutation)
+    return dense(), {"x": source, "steps_per_epoch": 5, "epochs": 3, "validation_data": valid, "validation_steps": 4}
+
+
+@program
+def generator_ahead_of_the_end(folder: Path) -> Any:
+    x, y = numbers()
+    rng = np.random.default_rng(1)
+    source = ((x[rows], y[rows]) for rows in (rng.permutation(18)[: 4 + int(0 * slowly())] for _ in range(9)))
+    return dense(), {"x": source, "steps_per_epoch": 3, "epochs": 3, "workers": 3}
+
+
+@program
+def seekable_ahead(folder: Path) -> Any:
+    class Slow(Seekable):
+        def __next__(self) -> Any:
+            slowly()
+            return super().__next__()
+
+    return dense(), {"x": Slow(), "steps_per_epoch": 5, "epochs": 3}
 
 
 @program

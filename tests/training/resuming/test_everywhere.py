@@ -11,7 +11,7 @@ from tests.training.resuming.killing import check_same, kill_and_go_on, run
 from tests.training.resuming.programs import PROGRAMS
 
 # a run that is not to be saved reads ahead also beyond its last batch
-AHEAD = ("sequence_by_a_thread", "sequence_in_order", "sequence_that_remembers", "generator_ahead")
+AHEAD = ("sequence_by_a_thread", "sequence_in_order", "sequence_that_remembers")
 FREQUENCIES = (1, 2, 3, "epoch")
 HOOKS = ("end", "begin", "epoch")
 

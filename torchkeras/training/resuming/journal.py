@@ -26,16 +26,22 @@ class Journal:
         self.entries: list[Any] = []  # (call, states of generators before it)
         self._after: dict[str, Any] = {}  # of each generator, its state after the last call that drew from it
 
-    def _states(self) -> dict[str, Any]:
-        return {**global_states(), **{f"own {name}": state for name, state in own_states(self.owner).items()}}
+    def _states(self, beside: bool = False) -> dict[str, Any]:
+        shared = {name: state for name, state in global_states().items() if not beside or not name.startswith(("torch", "cuda"))}
+        return {**shared, **{f"own {name}": state for name, state in own_states(self.owner).items()}}
 
-    def call(self, function: Callable[[], Any]) -> Any:
-        """Call a function, and remember."""
-        before = self._states()
+    def call(self, function: Callable[[], Any], beside: bool = False) -> Any:
+        """Call a function, and remember.
+
+        Args:
+            function: What to call.
+            beside: Whether a thread calls it while the model trains: what torch's generators gave meanwhile was not for the function.
+        """
+        before = self._states(beside)
         try:
             return function()
         finally:
-            after = self._states()
+            after = self._states(beside)
             drawn = [name for name, state in before.items() if not same(state, after.get(name))]
             entry = {name: before[name] for name in drawn if name not in self._after or not same(self._after[name], before[name])}
             if entry:

@@ -9,7 +9,6 @@ from torchkeras.training.resuming.generators import global_states, kept, own_sta
 from torchkeras.training.resuming.journal import Journal
 from torchkeras.training.resuming.passes import Allowance
 from torchkeras.training.resuming.plain import from_plain, to_plain
-from torchkeras.utils.crew import END, Crew
 
 NOTHING = object()  # what a source gives after its last batch
 
@@ -71,7 +70,6 @@ class Reads:
         self.journal = Journal(source)
         self.allowance = Allowance()
         self.waiting = position
-        self._crew: Crew | None = None
 
     # -- reading
 
@@ -85,37 +83,14 @@ class Reads:
         self.open = True
         return make()
 
-    def read(self, source: Iterator[Any]) -> Any:
+    def read(self, source: Iterator[Any], by_thread: bool = False) -> Any:
         """The next batch of an iterator, remembered where it has to be read again."""
-        return self.journal.call(lambda: next(source, NOTHING)) if self.kind == "reads" else next(source, NOTHING)
+        return self.journal.call(lambda: next(source, NOTHING), by_thread) if self.kind == "reads" else next(source, NOTHING)
 
     def reading(self, source: Iterator[Any]) -> Iterator[Any]:
-        """An iterator, read by this thread."""
+        """An iterator, read by the loop."""
         while (batch := self.read(source)) is not NOTHING:
             yield batch
-
-    def reading_ahead(self, source: Iterator[Any], room: int, hang_timeout: float | None) -> Iterator[Any]:
-        """An iterator, read ahead by another thread up to the next save."""
-
-        def make(worker: int, place: int) -> Any:
-            batch = self.read(source)
-            return END if batch is NOTHING else batch
-
-        while True:
-            count = self.allowance.take(1 << 30)
-            stretches = iter([iter(range(count))])
-            self._crew = Crew(lambda own=stretches: next(own, None), make, 1, room, hang_timeout, lambda worker: "the thread that reads ahead")  # type: ignore[misc]
-            try:
-                for _ in range(count):
-                    batch = self._crew.take()
-                    if batch is END:
-                        self.close()
-                        return
-                    yield batch
-            except BaseException:
-                self.close(0.5)
-                raise
-            self.close()
 
     def counted(self, batches: Iterator[Any]) -> Iterator[Any]:
         """Batches as they are taken."""
@@ -123,12 +98,6 @@ class Reads:
             self.looked = 0
             self.taken += 1
             yield batch
-
-    def close(self, timeout: float | None = None) -> None:
-        """End what reads ahead."""
-        crew, self._crew = self._crew, None
-        if crew is not None:
-            crew.stop(timeout)
 
     # -- the place
 
