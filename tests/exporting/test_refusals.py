@@ -29,8 +29,6 @@ class Subclassed(Model):
     [
         (lambda: layers.Lambda(lambda x: x + 1, name="mine"), r"layer 'mine' \(Lambda\): it calls the Python function"),
         (lambda: layers.LocallyConnected1D(2, 2, name="local"), r"layer 'local' \(LocallyConnected1D\): its class has no like"),
-        (lambda: layers.LSTM(2, recurrent_activation="hard_sigmoid", name="old"), r"layer 'old' \(LSTM\): .*recurrent_activation=hard_sigmoid"),
-        (lambda: layers.GRU(2, reset_after=False), "reset_after=False"),
         (lambda: layers.LSTM(2, recurrent_dropout=0.25), "recurrent_dropout=0.25"),
         (lambda: layers.LSTM(2, dropout=0.25, implementation=1), "implementation=2"),
         (lambda: Own(2, name="own"), r"layer 'own' \(Own\): its class is derived"),
@@ -43,6 +41,21 @@ class Subclassed(Model):
 )
 def test_what_has_no_plain_form_is_named(make, words):
     x = Input((5, 3))
+    with pytest.raises(ExportError, match=words):
+        Model(x, make()(x)).to_torch()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: layers.LSTM(2, recurrent_activation="hard_sigmoid", name="old"), r"layer 'old' \(LSTM\): .*recurrent_activation=hard_sigmoid"),
+        (lambda: layers.GRU(2, reset_after=False), "reset_after=False, and nn.GRU computes tanh and sigmoid and reset_after=True only"),
+        (lambda: layers.SimpleRNN(2, activation="elu"), "activation=elu, and nn.RNN computes tanh or relu only"),
+        (lambda: layers.Bidirectional(layers.LSTM(2, activation="relu")), "make the model with an Input of so many steps"),
+    ],
+)
+def test_a_loop_is_not_written_for_any_number_of_steps(make, words):
+    x = Input((None, 3))
     with pytest.raises(ExportError, match=words):
         Model(x, make()(x)).to_torch()
 

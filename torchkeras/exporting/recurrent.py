@@ -5,31 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 from torchkeras import layers
+from torchkeras.exporting.recurrence import write_loop
 from torchkeras.exporting.table import Call, emits
 from torchkeras.exporting.writer import Made
 from torchkeras.layers.recurrent.cudnn import CuDNNGRUCell, CuDNNLSTMCell
 from torchkeras.layers.recurrent.gated_cell import GatedCell
 
 CLASSES = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN", "rnn_relu": "RNN"}
+KINDS = {"lstm": "LSTM", "gru": "GRU"}
 CELLS = (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell, CuDNNLSTMCell, CuDNNGRUCell)
 NOT_TORCH = "torch.nn has no layer of this arithmetic"
 
 
-def _checked_mode(call: Call, layer: Any) -> str:
-    """The mode of torch's kernel for a layer.
+def _checked_mode(call: Call, layer: Any) -> str | None:
+    """The mode of torch's kernel for a layer; `None`: it has none, and the steps are written out.
 
     Raises:
-        ExportError: it has none, or the layer does what a plain module does not.
+        ExportError: the layer does what a plain module does not, or how many steps there are is not known.
     """
     cell = layer.cell
     if type(cell) not in CELLS:
         call.refuse(f"its cell is a {type(cell).__name__}; {NOT_TORCH}.")
     mode = cell.fused_mode()
-    if mode is None:
-        given = {name: getattr(cell, name) for name in ("activation", "recurrent_activation", "reset_after") if hasattr(cell, name)}
-        words = ", ".join(f"{name}={getattr(value, '__name__', value)}" for name, value in given.items())
-        wanted = "tanh and sigmoid" + (" and reset_after=True" if "reset_after" in given else "") if len(given) > 1 else "tanh or relu"
-        call.refuse(f"{NOT_TORCH}: it has {words}, and nn.{CLASSES[cell.kind]} computes {wanted} only.")
+    if mode is None and call.x.shape[0 if layer.time_major else 1] is None:
+        call.refuse(
+            f"{NOT_TORCH}: {_what_differs(cell)}. Its steps can be written out where their number is "
+            "known: make the model with an Input of so many steps, and give it the weights by set_weights(model.get_weights())."
+        )
     if layer.stateful:
         call.refuse("it is stateful. A plain module takes and gives states as values: use initial_state and return_state.")
     if cell.recurrent_dropout > 0 and not call.writer.in_inference:
@@ -39,6 +41,14 @@ def _checked_mode(call: Call, layer: Any) -> str:
     if cell.dropout > 0 and cell.masks_by_gate and not call.writer.in_inference:
         call.refuse(f"it drops inputs (dropout={cell.dropout}) for each gate by itself. Use implementation=2, or set layer.cell.dropout = 0.0 first.")
     return mode
+
+
+def _what_differs(cell: GatedCell) -> str:
+    """What a cell computes, and what torch's layer of its kind does."""
+    given = {name: getattr(cell, name) for name in ("activation", "recurrent_activation", "reset_after") if hasattr(cell, name)}
+    words = ", ".join(f"{name}={getattr(value, '__name__', value)}" for name, value in given.items())
+    wanted = "tanh and sigmoid" + (" and reset_after=True" if "reset_after" in given else "") if len(given) > 1 else "tanh or relu"
+    return f"it has {words}, and nn.{KINDS.get(cell.kind, 'RNN')} computes {wanted} only"
 
 
 def _arguments(cell: GatedCell, mode: str, batch_first: bool) -> str:
@@ -62,8 +72,6 @@ def _run(call: Call, layer: Any, suffix: str, states: list[str]) -> tuple[str, s
     """Run one direction: the texts of its sequence of outputs (in the order of its steps), of its last output, and of its states."""
     mode = _checked_mode(call, layer)
     cell, time_axis = layer.cell, 0 if layer.time_major else 1
-    state, frozen = _state(cell)
-    part = call.part(f"nn.{CLASSES[mode]}({_arguments(cell, mode, not layer.time_major)})", state, suffix=suffix, frozen=frozen)
     text = call.x.text
     if 0 < cell.dropout < 1 and not call.writer.in_inference:
         drop = call.part(f"nn.Dropout({cell.dropout!r})", suffix=f"{suffix}_dropout".strip("_"))
@@ -71,6 +79,10 @@ def _run(call: Call, layer: Any, suffix: str, states: list[str]) -> tuple[str, s
         text = f"{name} * {drop}(torch.ones_like({name}[{':, ' if time_axis else ''}:1]))"
     if layer.go_backwards:
         text = f"({text}).flip({time_axis})" if " " in text else f"{text}.flip({time_axis})"
+    if mode is None:
+        return write_loop(call, layer, suffix, text, states)
+    state, frozen = _state(cell)
+    part = call.part(f"nn.{CLASSES[mode]}({_arguments(cell, mode, not layer.time_major)})", state, suffix=suffix, frozen=frozen)
     if states:
         ready = [f"{one}.unsqueeze(0)" for one in states]
         text += f", {ready[0] if mode != 'lstm' else f'({ready[0]}, {ready[1]})'}"
@@ -121,6 +133,7 @@ def bidirectional(call: Call) -> Made | list[Made]:
 def _fits_one_module(layer: Any) -> bool:
     forward, backward = layer.forward_layer.cell, layer.backward_layer.cell
     same = type(forward) is type(backward) and forward.units == backward.units and forward.use_bias == backward.use_bias
+    same = same and forward.fused_mode() is not None
     return same and forward.fused_mode() == backward.fused_mode() and not (forward.dropout or backward.dropout or layer.forward_layer.go_backwards)
 
 
