@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from torchkeras import layers, models, random
+from torchkeras import callbacks, layers, models, random
 from torchkeras.training import jit
 
 SAMPLES, BATCH = 21, 8  # a remainder of 5
@@ -136,7 +136,7 @@ def test_what_changes_more_than_gradients_compiles_forward_pass_and_loss(compile
 
 
 def test_a_graph_that_cannot_be_made_leaves_forward_pass_and_loss_compiled(compiler, monkeypatch):
-    def failing(model: Any, forward: Any) -> Any:
+    def failing(model: Any, forward: Any, tallies: Any) -> Any:
         def step(*args: Any) -> Any:
             raise RuntimeError("no graph")
 
@@ -163,12 +163,13 @@ def test_a_replayed_graph_hands_out_copies_and_says_where_a_step_begins(compiler
     monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: begun.append(1))
     memory: dict[str, Any] = {"loss": torch.zeros(()), "out": torch.zeros(2, 3)}
     gradients = {name: torch.zeros_like(parameter) for name, parameter in whole.named.items()}
-    whole.replays, whole._compiled = True, lambda named, x, y, weight: (gradients, (memory["loss"], memory["out"]))
-    y_pred, loss = whole(None, None, None)
+    whole.replays, whole._compiled = True, lambda batch, named: (gradients, memory["loss"], [], memory["out"], [(memory["loss"], 1, 1)])
+    y_pred, loss, tallies = whole(None, None, None)
     memory["loss"].fill_(5)
     memory["out"].fill_(5)
     assert begun == [1]
     assert loss.item() == 0
+    assert tallies[0][0].item() == 0
     assert y_pred.sum().item() == 0
     for parameter in whole.parameters:
         parameter.grad = None
@@ -178,3 +179,101 @@ def test_an_unknown_mode_is_refused():
     net = plain_net()
     with pytest.raises(ValueError, match="jit_compile=True, False or 'reduce-overhead', but got 'fastest'"):
         net.compile("sgd", "mse", jit_compile="fastest")
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_metrics_are_computed_in_the_graph(compiler, monkeypatch, weighted):
+    x, y, weight = data("plain_net")
+    targets, given = np.eye(3, dtype="float32")[y], {"sample_weight": weight} if weighted else {}
+    histories = []
+    for mode in (False, True):
+        random.set_random_seed(0)
+        net = plain_net()
+        own, weights = ["accuracy", "binary_accuracy", "mae", "mse"], ["accuracy", "top_k_categorical_accuracy", "categorical_crossentropy"]
+        net.compile("adam", "categorical_crossentropy", metrics=own, weighted_metrics=weights, jit_compile=mode)
+        net.fit(x, targets, batch_size=BATCH, verbose=0, **given)
+        if mode:
+            monkeypatch.setattr(type(net._compiled.metrics[0][0].metric), "update_state", None)  # would be called after the graph
+            monkeypatch.setattr(net._compiled, "tallies", lambda: None)
+        histories.append(net.fit(x, targets, batch_size=BATCH, epochs=2, verbose=0, **given).history)
+    assert "_with_gradients" in compiler.names
+    assert list(histories[0]) == list(histories[1])
+    for key, values in histories[0].items():
+        np.testing.assert_allclose(histories[1][key], values, rtol=1e-6, err_msg=key)
+
+
+def test_metrics_that_cannot_tell_what_a_batch_adds_follow_the_graph(compiler):
+    x, y, _ = data("plain_net")
+    histories = []
+    for mode in (False, True):
+        random.set_random_seed(0)
+        net = plain_net()
+        net.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy", lambda true, pred: pred.max(-1).values], jit_compile=mode)
+        assert net.fit(x, y, batch_size=BATCH, verbose=0)
+        assert net._compiled.tallies() is None
+        histories.append(net.fit(x, y, batch_size=BATCH, epochs=2, verbose=0).history)
+    for key, values in histories[0].items():
+        np.testing.assert_allclose(histories[1][key], values, rtol=1e-6, err_msg=key)
+
+
+def eager_compile(function: Callable[..., Any], mode: Any) -> Callable[..., Any]:
+    """Dynamo as it is, without the compiler behind it."""
+    return torch.compile(function, backend="eager")
+
+
+def test_dynamo_takes_two_outputs_with_weights_as_one_graph(monkeypatch):
+    monkeypatch.setattr(jit, "compile_function", eager_compile)
+    _, history = trained("two_by_two")
+    net, compiled_history = trained("two_by_two", jit_compile=True)
+    assert net._engines.steps["jit_whole"][1]._compiled is not None
+    for key, values in history.items():
+        np.testing.assert_allclose(compiled_history[key], values, rtol=1e-5, err_msg=key)
+
+
+def test_a_known_form_is_taken_as_compiled_until_the_next_check(monkeypatch):
+    monkeypatch.setattr(jit, "compile_function", eager_compile)
+    layer = torch.nn.Linear(2, 2)
+    layer.factor = 2.0
+    rechecked = jit.Rechecked(lambda x: x * layer.factor, True)
+    ones, more = torch.ones(3, 2), torch.ones(4, 2)
+    for batch in (ones, more, ones, more, ones.t().contiguous().t()):
+        torch.testing.assert_close(rechecked((batch,)), batch * 2)
+    layer.factor = 5.0
+    torch.testing.assert_close(rechecked((ones,)), ones * 2)  # until the epoch ends
+    rechecked.recheck()
+    torch.testing.assert_close(rechecked((ones,)), ones * 5)
+    torch.testing.assert_close(rechecked((ones,)), ones * 5)
+    torch.testing.assert_close(rechecked((torch.ones(3, 2, dtype=torch.float64),)), torch.ones(3, 2, dtype=torch.float64) * 5)
+    assert torch._dynamo.eval_frame._stance.skip_guard_eval_unsafe is False
+
+
+def test_what_has_no_known_form_is_looked_at_each_time(monkeypatch):
+    monkeypatch.setattr(jit, "compile_function", eager_compile)
+    rechecked = jit.Rechecked(lambda x, factor: x * factor, True)
+    for factor in (2.0, 3.0, 3.0, 4.0):
+        torch.testing.assert_close(rechecked((torch.ones(2), factor)), torch.full((2,), factor))
+
+
+def test_what_a_callback_changes_on_a_layer_takes_effect_in_the_next_epoch(monkeypatch):
+    monkeypatch.setattr(jit, "compile_function", eager_compile)
+    x, y, _ = data("plain_net")
+
+    class Frozen(layers.Layer):
+        """Times a number that is none of its weights."""
+
+        factor = 1.0
+
+        def call(self, inputs: Any) -> Any:
+            return inputs * self.factor
+
+    histories = []
+    for mode in (False, True):
+        random.set_random_seed(0)
+        net = models.Sequential([layers.Dense(3, activation="softmax", input_shape=(6,)), Frozen()])
+
+        def change(epoch: int, logs: Any, net: Any = net) -> None:
+            net.layers[1].factor = 0.5
+
+        net.compile("sgd", "sparse_categorical_crossentropy", jit_compile=mode)
+        histories.append(net.fit(x, y, batch_size=BATCH, epochs=2, verbose=0, callbacks=[callbacks.LambdaCallback(on_epoch_end=change)]).history)
+    np.testing.assert_allclose(histories[1]["loss"], histories[0]["loss"], rtol=1e-5)

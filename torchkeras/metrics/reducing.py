@@ -112,29 +112,34 @@ class Mean(Metric):
 
     def add_values(self, values: Tensor, sample_weight: Any = None) -> None:
         """What `update_state` of a `Mean` does, for subclasses that take something else."""
-        if isinstance(sample_weight, (int, float)):
-            self.accumulate(values if values.dim() == 0 else values.sum(), values.numel() * sample_weight, sample_weight)
-        elif sample_weight is None:
-            self.accumulate(values if values.dim() == 0 else values.sum(), values.numel())
-        else:
-            if type(sample_weight) is Tensor and sample_weight.shape == values.shape and sample_weight.device == values.device:
-                weight = sample_weight  # one a value: nothing is to be aligned
-            else:
-                values, weight = _weight_of(values, sample_weight, f"sample_weight of metric '{self.name}'")
-            self._buffers["total"].add_((values * weight).sum())  # type: ignore[union-attr]
-            self._buffers["_variable_count"].add_(weight.sum())  # type: ignore[union-attr]
+        self.accumulate(*self.tally_values(values, sample_weight))
 
-    def accumulate(self, total: Tensor, count: float, scale: float = 1) -> None:
+    def tally_values(self, values: Tensor, sample_weight: Any = None) -> tuple[Tensor, Any, float]:
+        """What values add, as arguments of `accumulate`; nothing is changed."""
+        if isinstance(sample_weight, (int, float)):
+            return (values if values.dim() == 0 else values.sum()), values.numel() * sample_weight, sample_weight
+        if sample_weight is None:
+            return (values if values.dim() == 0 else values.sum()), values.numel(), 1
+        if type(sample_weight) is Tensor and sample_weight.shape == values.shape and sample_weight.device == values.device:
+            weight = sample_weight  # one a value: nothing is to be aligned
+        else:
+            values, weight = _weight_of(values, sample_weight, f"sample_weight of metric '{self.name}'")
+        return (values * weight).sum(), weight.sum(), 1
+
+    def accumulate(self, total: Tensor, count: Any, scale: float = 1) -> None:
         """Add a sum of values in one kernel.
 
         Args:
             total: Scalar tensor of any number type.
-            count: How many values (or how much weight) it is the sum of.
+            count: How many values (or how much weight) it is the sum of: a number, or a tensor, which takes a kernel more.
             scale: Times `total` is what is added.
         """
         # past nn.Module's own attribute access, which costs more than the kernel
         self._buffers["total"].add_(total, alpha=scale)  # type: ignore[union-attr]
-        self.__dict__["_seen"] += count
+        if isinstance(count, Tensor):
+            self._buffers["_variable_count"].add_(count)  # type: ignore[union-attr]
+        else:
+            self.__dict__["_seen"] += count
 
     def result(self) -> Tensor:
         """The mean so far, 0 where nothing was added; a scalar."""
@@ -191,24 +196,25 @@ class MeanMetricWrapper(Mean):
             y_pred: Predictions.
             sample_weight: A number, or weights of the first axes of the function's values.
         """
-        y_true, y_pred = matches.as_pair(y_true, y_pred)
+        self.accumulate(*self.tally(*matches.as_pair(y_true, y_pred), sample_weight))
+
+    def tally(self, y_true: Tensor, y_pred: Tensor, sample_weight: Any = None) -> tuple[Tensor, Any, float]:
+        """What a batch adds, as arguments of `accumulate`; nothing is changed."""
         if y_true.shape != y_pred.shape:
             y_true, y_pred = drop_odd_axis(y_true, y_pred)
         if self._counted is not None:
-            self._count(self._counted(y_true, y_pred), sample_weight)
-        elif self._mean is not None and sample_weight is None and y_pred.dim() > 1 and y_pred.numel() > 0:
+            return self._tally_right(self._counted(y_true, y_pred), sample_weight)
+        if self._mean is not None and sample_weight is None and y_pred.dim() > 1 and y_pred.numel() > 0:
             samples = y_pred.numel() // y_pred.shape[-1]
-            self.accumulate(self._mean(y_true, y_pred), samples, samples)
-        else:
-            self.add_values(self._bound(y_true, y_pred, **self._fn_kwargs), sample_weight)
+            return self._mean(y_true, y_pred), samples, samples
+        return self.tally_values(matches.as_tensor(self._bound(y_true, y_pred, **self._fn_kwargs)), sample_weight)
 
-    def _count(self, right: Tensor, sample_weight: Any) -> None:
-        """Add right predictions."""
+    def _tally_right(self, right: Tensor, sample_weight: Any) -> tuple[Tensor, Any, float]:
+        """What right predictions add."""
         width = right.shape[-1] if self._averaged and right.dim() > 0 else 1
         if sample_weight is None and width > 0:
-            self.accumulate(right.sum(), right.numel() // width, 1 / width)
-        else:
-            self.add_values(matches.as_number(right).mean(-1) if self._averaged else right, sample_weight)
+            return right.sum(), right.numel() // width, 1 / width
+        return self.tally_values(matches.as_number(right).mean(-1) if self._averaged else right, sample_weight)
 
     def is_twin_of(self, other: Any) -> bool:
         """Whether both add up the same values of a batch: objects of this very class around the same function."""
@@ -231,8 +237,8 @@ class MeanMetricWrapper(Mean):
             y_true, y_pred = drop_odd_axis(y_true, y_pred)
         if self._counted is not None:
             right = self._counted(y_true, y_pred)
-            self._count(right, None)
-            weighted._count(right, sample_weight)
+            self.accumulate(*self._tally_right(right, None))
+            weighted.accumulate(*weighted._tally_right(right, sample_weight))
         else:
             values = matches.as_tensor(self._bound(y_true, y_pred, **self._fn_kwargs))
             self.add_values(values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -170,6 +170,11 @@ class Compiled:
 
     def loss(self, y_true: Sequence[Any], y_pred: Sequence[Tensor], sample_weight: Sequence[Any]) -> Tensor | None:
         """The weighted sum of the outputs' losses, differentiable; `None` where no output has one. Each is remembered for the logs."""
+        total, self.parts = self.losses(y_true, y_pred, sample_weight)
+        return total
+
+    def losses(self, y_true: Sequence[Any], y_pred: Sequence[Tensor], sample_weight: Sequence[Any]) -> tuple[Tensor | None, list[Tensor | None]]:
+        """What `loss` gives, and each output's own; nothing is remembered."""
         total: Tensor | None = None
         parts: list[Tensor | None] = []
         for objective, factor, true, pred, sample in zip(self.objectives, self.loss_weights, y_true, y_pred, sample_weight, strict=True):
@@ -182,8 +187,7 @@ class Compiled:
                 total = part if factor == 1.0 else part * factor
             else:
                 total = total + part if factor == 1.0 else torch.add(total, part, alpha=factor)
-        self.parts = parts
-        return total
+        return total, parts
 
     def update(self, loss: Tensor, y_true: Sequence[Any], y_pred: Sequence[Tensor], sample_weight: Sequence[Any]) -> None:
         """Add a batch to the running values; no device is waited for. Gradients must be switched off."""
@@ -213,6 +217,26 @@ class Compiled:
                         metric.update_state(true, pred, weight, mask)
                     else:
                         metric.update_state(true, pred, _metric_weight(weight, mask))
+
+    def tallies(self) -> Callable[[Any, Any, Any], list[Any]] | None:
+        """What gives all that a batch without masks adds to the metrics, and changes nothing; `None` where some metric cannot tell."""
+        known = MeanMetricWrapper.update_state
+        if not all(type(metric).update_state is known and metric.is_mean for found in self.metrics or () for _, metric, _ in found):
+            return None
+
+        def tallies(y: Any, y_pred: Any, weight: Any) -> list[Any]:
+            batch = zip(self.metrics or (), *(as_list(part, self.names) for part in (y, y_pred, weight)), strict=False)
+            return [metric.tally(true, pred, sample if enters else None) for found, true, pred, sample in batch for _, metric, enters in found]
+
+        return tallies
+
+    def tallied(self, tallies: Sequence[tuple[Tensor, Any, float]]) -> None:
+        """Add to the metrics what `tallies` gave for a batch."""
+        metrics = (one.metric for found in self.metrics or () for one in found)
+        for metric, (total, count, scale) in zip(metrics, tallies, strict=True):
+            if metric._device != total.device:
+                metric._follow(total.device)
+            metric.accumulate(total, count, scale)
 
     def report(self, name: str, value: Tensor) -> None:
         """Add what a layer reports by `add_metric`."""

@@ -24,7 +24,7 @@ from torchkeras.training.modes import Modes, Scheduling
 from torchkeras.training.placing import Placed
 from torchkeras.training.precision import in_precision
 from torchkeras.training.standardize import Door
-from torchkeras.training.steps import Step, make_own_step, make_predict_step, make_test_step, make_train_step
+from torchkeras.training.steps import Step, make_own_step, make_predict_step, make_test_step, make_train_step, recheck
 from torchkeras.training.tensors import flatten, map_leaves
 from torchkeras.training.trainable import Trainable, holds_all
 from torchkeras.training.updates import Updates
@@ -104,9 +104,9 @@ class Compiling(Placed):
                 of float16 waits for the device once a step; bfloat16 needs none.
             gradient_accumulation_steps: Average the gradients of so many batches for one update. What is left at the end of an epoch makes
                 one, too.
-            jit_compile: Compile the steps by torch.compile: forward pass, loss and gradients in one graph, which the optimizer's fused kernel
-                follows. "reduce-overhead" also captures them as CUDA graphs, one for each shape of a batch. Where compiling fails, the step runs
-                as it is, with one warning.
+            jit_compile: Compile the steps by torch.compile: forward pass, loss, gradients and metrics in one graph, which the optimizer's fused
+                kernel follows. "reduce-overhead" also captures them as CUDA graphs, one for each shape of a batch. Where compiling fails, the
+                step runs as it is, with one warning. What callbacks change on layers (beside weights) takes effect in the next epoch.
             detect_anomaly: Look at the loss of each batch (which waits for the device); one that is not finite raises `NonFiniteLoss`, which
                 names epoch, batch and the first layer, and changes no weight.
             lr_scheduler: A scheduler of torch.optim for the optimizer, or a function of the optimizer that makes one; stepped after each epoch,
@@ -266,6 +266,7 @@ class Compiling(Placed):
 
     def _epoch_trained(self) -> None:
         """The last batch of an epoch is done: use the gradients that were gathered but not used yet."""
+        recheck(self)
         if self._updates is not None:
             self._updates.flush()
 

@@ -22,6 +22,60 @@ def compile_function(function: Callable[..., Any], mode: Any) -> Callable[..., A
     return torch.compile(function) if mode is True else torch.compile(function, mode=mode)
 
 
+class Rechecked:
+    """A compiled function that looks in full at what it was compiled for once for each form of a batch, and again after `recheck`.
+
+    Before each call Dynamo compares every attribute of every layer with what it was, which takes longer than a small net's kernels. Here
+    the batches of an epoch that have a known form are told apart by their form alone.
+
+    Args:
+        function: The function.
+        mode: True, or a mode of torch.compile.
+    """
+
+    def __init__(self, function: Callable[..., Any], mode: Any) -> None:
+        self.compiled = compile_function(function, mode)
+        self._known: set[tuple[Any, ...]] = set()
+        self._lenient: Any = None  # makes Dynamo choose by form; made once, since that takes longer than entering it
+
+    def recheck(self) -> None:
+        """Look in full again: layers may have been changed."""
+        self._known.clear()
+        self._lenient = None
+
+    def __call__(self, batch: tuple[Any, ...], *others: Any) -> Any:
+        """What the function gives for a batch and what else it takes, which stays the same until `recheck`."""
+        form: list[Any] = []
+        if not _describe(batch, form):
+            return self.compiled(*others, *batch)
+        described = tuple(form)
+        if described in self._known:
+            if self._lenient is None:
+                self._lenient = torch.compiler.set_stance("default", skip_guard_eval_unsafe=True)  # which enters it, too
+            with self._lenient:
+                return self.compiled(*others, *batch)
+        result = self.compiled(*others, *batch)
+        self._known.add(described)
+        return result
+
+
+def _describe(part: Any, form: list[Any]) -> bool:
+    """Add the form of a part of a batch: structure, shapes, strides, types; False where it holds something unknown."""
+    if type(part) is Tensor:
+        form += (part.shape, part.stride(), part.dtype, part.device)
+    elif part is None:
+        form.append(None)
+    elif isinstance(part, (tuple, list)):
+        form.append(len(part))
+        return all(_describe(entry, form) for entry in part)
+    elif isinstance(part, dict):
+        form.append(tuple(part))
+        return all(_describe(entry, form) for entry in part.values())
+    else:
+        return False
+    return True
+
+
 class Jitted:
     """A function compiled when it is first called; where torch.compile fails, the function itself, with one warning.
 
@@ -33,14 +87,19 @@ class Jitted:
 
     def __init__(self, function: Callable[..., Any], who: str, mode: Any = True) -> None:
         self.function, self.who = function, who
-        self._compiled: Callable[..., Any] | None = compile_function(function, mode)
+        self._compiled: Rechecked | None = Rechecked(function, mode)
+
+    def recheck(self) -> None:
+        """Look in full at what it was compiled for."""
+        if self._compiled is not None:
+            self._compiled.recheck()
 
     def __call__(self, *args: Any) -> Any:
         """What the function gives."""
         if self._compiled is None:
             return self.function(*args)
         try:
-            return self._compiled(*args)
+            return self._compiled(args)
         except Exception as error:  # whatever the compiler stumbles over: the function itself tells whether it is the user's fault
             result = self.function(*args)
             self._compiled = None
@@ -61,12 +120,17 @@ class WholeStep:
     Args:
         model: The model.
         forward: From a batch to the outputs and the loss.
+        pure: The same, but it changes nothing: from a batch to the outputs, the loss, and the outputs' own losses.
+        compiled: The losses and metrics, which are computed in the graph where they can tell what a batch adds to them.
         parameters: What is trained.
         mode: True, or "reduce-overhead": on CUDA the graph is captured once for each shape of a batch, and replayed.
     """
 
-    def __init__(self, model: Any, forward: Callable[..., Any], parameters: Sequence[nn.Parameter], mode: Any) -> None:
+    def __init__(
+        self, model: Any, forward: Callable[..., Any], pure: Callable[..., Any], compiled: Any, parameters: Sequence[nn.Parameter], mode: Any
+    ) -> None:
         self.parameters = list(parameters)
+        self.compiled = compiled
         self.simple = Jitted(forward, model.name, mode)
         ids = {id(parameter) for parameter in self.parameters}
         names = {id(parameter): name for name, parameter in model.named_parameters() if id(parameter) in ids}
@@ -75,7 +139,13 @@ class WholeStep:
         if self.replays:
             for parameter in self.parameters:
                 torch._dynamo.mark_static_address(parameter)  # else each replay would copy it first
-        self._compiled: Callable[..., Any] | None = compile_function(_with_gradients(model, forward), mode)
+        self._compiled: Rechecked | None = Rechecked(_with_gradients(model, pure, compiled.tallies()), mode)
+
+    def recheck(self) -> None:
+        """Look in full at what it was compiled for."""
+        for compiled in (self._compiled, self.simple):
+            if compiled is not None:
+                compiled.recheck()
 
     @staticmethod
     def fits(model: Any, direct: bool) -> bool:
@@ -92,13 +162,13 @@ class WholeStep:
                 return False
         return True
 
-    def __call__(self, x: Any, y: Any, weight: Any) -> tuple[Any, Tensor]:
-        """Outputs and loss of a batch; the parameters have their gradients then. Gradients must not be recorded."""
+    def __call__(self, x: Any, y: Any, weight: Any) -> tuple[Any, Tensor, Any]:
+        """Outputs, loss and tallies (or `None`) of a batch; the parameters have their gradients then. Gradients must not be recorded."""
         if self._compiled is not None:
             if self.replays:
                 torch.compiler.cudagraph_mark_step_begin()
             try:
-                gradients, (loss, y_pred) = self._compiled(self.named, x, y, weight)
+                gradients, loss, parts, y_pred, tallies = self._compiled((x, y, weight), self.named)
             except Exception:  # what this stumbles over the other form may not; its own failure is told
                 self._compiled = None
             else:
@@ -106,29 +176,31 @@ class WholeStep:
                     parameter.grad = gradient
                 if self.replays:  # the next replay writes to the same memory
                     loss = loss.clone()
-                    y_pred = torch.utils._pytree.tree_map(torch.clone, y_pred)
-                return y_pred, loss
+                    y_pred, parts, tallies = torch.utils._pytree.tree_map_only(Tensor, torch.clone, (y_pred, parts, tallies))
+                self.compiled.parts = parts
+                return y_pred, loss, tallies
         with torch.enable_grad():
             y_pred, loss = self.simple(x, y, weight)
             (loss if loss.dim() == 0 else loss.sum()).backward()
-        return y_pred, loss.detach()
+        return y_pred, loss.detach(), None
 
 
-def _with_gradients(model: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of the parameters and a batch: gradients by name, loss and outputs."""
+def _with_gradients(model: Any, pure: Callable[..., Any], tallies: Any) -> Callable[..., Any]:
+    """A function of the parameters and a batch: gradients by name, loss, its parts, outputs, and what they add to the metrics."""
 
-    caller = _Caller(forward, model)
+    caller = _Caller(pure, model)
 
-    def losses(named: dict[str, Tensor], x: Any, y: Any, weight: Any) -> tuple[Tensor, tuple[Tensor, Any]]:
+    def losses(named: dict[str, Tensor], x: Any, y: Any, weight: Any) -> tuple[Tensor, tuple[Any, ...]]:
         replaced = {f"model.{name}": value for name, value in named.items()}
-        y_pred, loss = torch.func.functional_call(caller, replaced, (x, y, weight))
-        return (loss if loss.dim() == 0 else loss.sum()), (loss, y_pred)
+        y_pred, loss, parts = torch.func.functional_call(caller, replaced, (x, y, weight))
+        return (loss if loss.dim() == 0 else loss.sum()), (loss, parts, y_pred)
 
     differentiated = torch.func.grad(losses, has_aux=True)
 
-    def step(named: dict[str, Tensor], x: Any, y: Any, weight: Any) -> tuple[dict[str, Tensor], tuple[Tensor, Any]]:
-        gradients, (loss, y_pred) = differentiated(named, x, y, weight)
-        return gradients, (loss, y_pred)
+    def step(named: dict[str, Tensor], x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
+        gradients, (loss, parts, y_pred) = differentiated(named, x, y, weight)
+        found = tallies(y, y_pred, weight) if tallies is not None and loss.dim() == 0 else None
+        return gradients, loss, parts, y_pred, found
 
     return step
 
@@ -137,7 +209,7 @@ class _Caller(nn.Module):
     """A forward pass as a module that owns the model, so that its parameters can be replaced.
 
     Args:
-        forward: From a batch to the outputs and the loss.
+        forward: What it runs on a batch.
         model: What it calls.
     """
 
@@ -146,6 +218,6 @@ class _Caller(nn.Module):
         self.__dict__["run"] = forward
         self.model = model
 
-    def forward(self, x: Any, y: Any, weight: Any) -> tuple[Any, Tensor]:
-        """Outputs and loss."""
+    def forward(self, x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
+        """What the pass gives."""
         return self.run(x, y, weight)  # type: ignore[no-any-return, operator]

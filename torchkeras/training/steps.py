@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Step = Callable[[Any, Any], Any]
 Forward = Callable[[Any, Any, Any], tuple[Any, Tensor]]
-Record = Callable[[Tensor, Any, Any, Any], None]
+Record = Callable[..., None]
 
 _backward = Tensor.backward
 _engine = getattr(torch.autograd.graph, "_engine_run_backward", None)
@@ -43,9 +43,8 @@ def run_backward(loss: Tensor) -> None:
 
 def loss_function(compiled: Compiled) -> Callable[[Any, Any, Any], Tensor | None]:
     """The compiled loss of (targets, outputs, weights) in the form in which batches and models give them."""
-    names, objectives = compiled.names, compiled.objectives
-    if compiled.plain and len(names) == 1 and objectives[0] is not None and compiled.loss_weights[0] == 1.0:
-        objective = objectives[0]
+    names, objective = compiled.names, compiled.objectives[0]
+    if _is_single(compiled) and objective is not None:
 
         def single(y: Any, y_pred: Tensor, weight: Any) -> Tensor | None:
             return objective(y, y_pred, weight, mask_of(y, y_pred)) if y is not None else None
@@ -56,6 +55,11 @@ def loss_function(compiled: Compiled) -> Callable[[Any, Any, Any], Tensor | None
         return compiled.loss(as_list(y, names), as_list(y_pred, names), as_list(weight, names))
 
     return several
+
+
+def _is_single(compiled: Compiled) -> bool:
+    """Whether the loss is that of one output, as it is."""
+    return compiled.plain and len(compiled.names) == 1 and compiled.objectives[0] is not None and compiled.loss_weights[0] == 1.0
 
 
 def forward_function(model: Compiling, compiled: Compiled, extras: Extras, penalty: Callable[[], Tensor | None]) -> Forward:
@@ -80,6 +84,23 @@ def forward_function(model: Compiling, compiled: Compiled, extras: Extras, penal
     return forward
 
 
+def pure_forward(model: Compiling, compiled: Compiled) -> Callable[[Any, Any, Any], tuple[Any, Tensor, list[Tensor | None]]]:
+    """The function from a batch to the outputs, the loss, and each output's own loss, which remembers nothing. For models without extras."""
+    names = compiled.names
+    single = loss_function(compiled) if _is_single(compiled) else None
+
+    def pure(x: Any, y: Any, weight: Any) -> tuple[Any, Tensor, list[Tensor | None]]:
+        y_pred = model(x)
+        if single is not None:
+            loss: Tensor | None = single(y, y_pred, weight)
+            parts: list[Tensor | None] = []
+        else:
+            loss, parts = compiled.losses(as_list(y, names), as_list(y_pred, names), as_list(weight, names))
+        return y_pred, loss if loss is not None else _no_loss(y_pred), parts
+
+    return pure
+
+
 def _no_loss(y_pred: Any) -> Tensor:
     first = as_list(y_pred, list(y_pred) if isinstance(y_pred, dict) else ())[0]
     return torch.zeros((), device=first.device, requires_grad=first.requires_grad)
@@ -93,20 +114,27 @@ def record_function(compiled: Compiled, extras: Extras) -> Record:
     watched = [one for found in compiled.metrics or () for one in found]
     updates = [metric.update_state for _, metric, _ in watched]
 
-    def plain(loss: Tensor, y: Any, y_pred: Tensor, weight: Any) -> None:
-        if weight is not None or loss.dim() or mask_of(y, y_pred) is not None:
+    def plain(loss: Tensor, y: Any, y_pred: Tensor, weight: Any, tallies: Any = None) -> None:
+        if tallies is None and (weight is not None or loss.dim() or mask_of(y, y_pred) is not None):
             general(loss, y, y_pred, weight)
             return
         count = y_pred.shape[0]
         compiled.last = loss
         accumulate(loss, count, count)
-        for update in updates:
-            update(y, y_pred)
+        if tallies is not None:
+            compiled.tallied(tallies)
+        else:
+            for update in updates:
+                update(y, y_pred)
         if reports:
             extras.report(compiled)
 
-    def general(loss: Tensor, y: Any, y_pred: Any, weight: Any) -> None:
-        compiled.update(loss, as_list(y, names), as_list(y_pred, names), as_list(weight, names))
+    def general(loss: Tensor, y: Any, y_pred: Any, weight: Any, tallies: Any = None) -> None:
+        if tallies is not None:
+            compiled.update_losses(loss, as_list(y_pred, names)[0].shape[0])
+            compiled.tallied(tallies)
+        else:
+            compiled.update(loss, as_list(y, names), as_list(y_pred, names), as_list(weight, names))
         if reports:
             extras.report(compiled)
 
@@ -136,7 +164,8 @@ def make_train_step(model: Compiling, compiled: Compiled) -> Step:
         direct = not extras and modes.plain and not modes.anomaly and not several()
         key = (compiled, tuple(parameters), model.device, bool(extras.layers))
         if parameters and WholeStep.fits(model, direct):
-            whole = kept(model, "jit_whole", key, functools.partial(WholeStep, model, forward, parameters, modes.jit))
+            pure = in_precision(pure_forward(model, compiled), model.device, modes.dtype)
+            whole = kept(model, "jit_whole", key, functools.partial(WholeStep, model, forward, pure, compiled, parameters, modes.jit))
         else:
             forward = kept(model, "jit_train", key, functools.partial(Jitted, forward, model.name, modes.jit))
     if not parameters:
@@ -192,13 +221,13 @@ def make_train_step(model: Compiling, compiled: Compiled) -> Step:
         x, y, weight = batch
         _set_recording(False)
         try:
-            y_pred, loss = whole(x, y, weight)  # type: ignore[misc]
+            y_pred, loss, tallies = whole(x, y, weight)  # type: ignore[misc]
             optimizer_step()
             for parameter in parameters:
                 parameter.grad = None
             if constrain is not None:
                 constrain()
-            record(loss, y, y_pred, weight)
+            record(loss, y, y_pred, weight, tallies)
         finally:
             _set_recording(True)
         return {"y_pred": y_pred, "y": y, "loss": loss}
@@ -213,7 +242,15 @@ def kept(model: Compiling, name: str, key: tuple[Any, ...], make: Callable[[], A
     steps = model._engines.steps
     if name not in steps or not _same(steps[name][0], key):
         steps[name] = key, make()
+    steps[name][1].recheck()
     return steps[name][1]
+
+
+def recheck(model: Compiling) -> None:
+    """An epoch begins: what callbacks changed on layers takes effect in compiled steps."""
+    for name in ("jit_whole", "jit_train", "jit_test"):
+        if name in model._engines.steps:
+            model._engines.steps[name][1].recheck()
 
 
 def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
