@@ -51,28 +51,43 @@ def test_global_pooling_layers_are_ordinary_layers(cls, data_format):
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_pools_of_large_samples_are_ordinary_layers(data_format):
     # they run on other code than small ones
-    check_dynamic_export(check_layer(layers.GlobalMaxPooling2D, {"data_format": data_format}, (2, 9, 16, 17), unknown=range(4)))
+    check_dynamic_export(check_layer(layers.GlobalMaxPooling2D, {"data_format": data_format}, (2, 16, 16, 17), unknown=range(4)))
     check_dynamic_export(check_layer(layers.AveragePooling3D, {"data_format": data_format}, (1, 9, 10, 9, 11), unknown=(0,)))
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-def test_maxima_of_large_samples_are_those_of_small_ones(rank, data_format):
+def test_maxima_of_large_batches_are_those_of_small_ones(monkeypatch, rank, data_format):
     layer = GLOBAL[rank - 1](data_format)
     x = torch.randint(0, 3, (2, *(14,) * rank, 12)[: rank + 2]).double().requires_grad_()  # many entries are equal
+    monkeypatch.setattr(global_pooling, "_LARGE", x.numel())
     outputs = layer(x)
-    layer._is_large = not layer._is_large
+    assert "_Largest" in type(outputs.grad_fn).__name__
+    monkeypatch.setattr(global_pooling, "_LARGE", x.numel() + 1)
     wanted = layer(x)
+    assert "Amax" in type(wanted.grad_fn).__name__
     torch.testing.assert_close(outputs, wanted)
     torch.testing.assert_close(torch.autograd.grad(outputs.square().sum(), x), torch.autograd.grad(wanted.square().sum(), x))
 
 
-def test_gradients_of_gradients_of_large_maxima():
+def test_gradients_of_gradients_of_large_maxima(monkeypatch):
     layer = layers.GlobalMaxPooling1D()
     x = torch.randperm(2 * 3 * 4).double().view(2, 3, 4).requires_grad_()
-    layer(x)
-    layer._is_large = True
+    monkeypatch.setattr(global_pooling, "_LARGE", 1)
     assert torch.autograd.gradgradcheck(lambda inputs: layer(inputs).pow(3) / 1000, x)
+
+
+def test_transforms_of_large_maxima(monkeypatch):
+    layer = layers.GlobalMaxPooling1D()
+    x = torch.randint(0, 3, (2, 4, 3)).double().requires_grad_()
+    layer(x)
+    cotangents = torch.randn(5, 2, 3, dtype=torch.float64)
+    wanted = [torch.autograd.grad(torch.amax(x, 1), x, one)[0] for one in cotangents]
+    monkeypatch.setattr(global_pooling, "_LARGE", 1)
+    (batched,) = torch.autograd.grad(layer(x), x, cotangents, is_grads_batched=True)
+    torch.testing.assert_close(batched, torch.stack(wanted))
+    torch.testing.assert_close(torch.func.vjp(layer, x.detach())[1](cotangents[0])[0], wanted[0])
+    torch.testing.assert_close(torch.func.vmap(layer)(x.unsqueeze(1)).squeeze(1), layer(x))
 
 
 def test_masked_global_pooling_is_an_ordinary_layer():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,9 @@ from torchkeras.layers.spatial import SpatialLayer
 
 # inside of torch.func's transforms nothing may be written in place; a torch that does not tell is taken to be inside of one
 _is_transformed: Callable[[], bool] = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)
-_LARGE = 1 << 11  # entries of a sample from which on `_Largest` is faster than torch.amax
+# of a gradient: whether it stands for many, which torch.autograd.grad(is_grads_batched=True) computes at once
+_is_batched: Callable[[Tensor], bool] = getattr(torch._C._functorch, "is_legacy_batchedtensor", lambda gradient: True)
+_LARGE = 1 << 13  # entries of a batch from which on `_Largest` is faster than torch.amax
 
 
 class GlobalPooling(SpatialLayer):
@@ -36,21 +37,20 @@ class GlobalPooling(SpatialLayer):
 
 
 class _Largest(torch.autograd.Function):
-    """`torch.amax` of large tensors, several times faster: equal largest entries share the gradient, as there."""
+    """`torch.amax` of large tensors, several times faster: equal largest entries share the gradient, as there.
 
-    generate_vmap_rule = True
+    torch.func's transforms do not take it. A `setup_context` for them would cost each call as much as all else outside of the kernels.
+    """
 
     @staticmethod
-    def forward(inputs: Tensor, axes: tuple[int, ...]) -> Tensor:
+    def forward(ctx: Any, inputs: Tensor, axes: tuple[int, ...]) -> Tensor:
         outputs = inputs
         for axis in axes:  # one after the other, since few channels slow down a reduction over several axes
             outputs = outputs.amax(axis, keepdim=True)
-        return outputs.flatten(1)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, tuple[int, ...]], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[0], output)
-        ctx.axes = inputs[1]
+        outputs = outputs.flatten(1)
+        ctx.save_for_backward(inputs, outputs)
+        ctx.axes = axes
+        return outputs
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -58,7 +58,7 @@ class _Largest(torch.autograd.Function):
         first, last = ctx.axes[0], ctx.axes[-1]
         entries = inputs.flatten(first, last)  # (batch, entries, channels) or (batch, channels, entries)
         outputs, gradient = outputs.unsqueeze(last), gradients[0].unsqueeze(last)
-        if torch.is_grad_enabled() or _is_transformed():
+        if torch.is_grad_enabled() or _is_transformed() or _is_batched(gradient):
             largest = (entries == outputs).to(inputs.dtype)
             return (largest * (gradient / largest.sum(last, keepdim=True))).view(inputs.shape), None
         # 1 or 0 in the type of the inputs, which is faster than bool, and in memory that becomes the gradient
@@ -69,11 +69,9 @@ class _Largest(torch.autograd.Function):
 class GlobalMax(GlobalPooling):
     """Base of GlobalMaxPooling1D, GlobalMaxPooling2D and GlobalMaxPooling3D; equal largest entries share the gradient."""
 
-    def build(self, input_shape: Any) -> None:
-        self._is_large = None in input_shape[1:] or math.prod(input_shape[1:]) >= _LARGE
-
     def call(self, inputs: Tensor) -> Tensor:
-        if self._is_large and not torch.compiler.is_compiling():  # a compiler fuses the passes of amax itself
+        # a compiler fuses the passes of amax itself
+        if not torch.compiler.is_compiling() and inputs.numel() >= _LARGE and not _is_transformed():
             return _Largest.apply(inputs, self._axes)
         return torch.amax(inputs, self._axes)
 

@@ -72,7 +72,11 @@ class Pooling(SpatialLayer):
         if small is not None and not is_compiling() and inputs.numel() <= _SMALL_BATCH and inputs.is_cpu and inputs.dtype in _EXACT:
             # the samples as channels, the channels as one more axis of space with windows of 1: nothing is permuted
             return self._pool(inputs, *small, 1) if self._pads_same else self._reduce(inputs, *small, 0)
-        image = inputs if self._channels_first else inputs.permute(TO_TORCH[self.rank])
+        rank, first = self.rank, self._channels_first
+        image = inputs if first else torch.permute(inputs, TO_TORCH[rank])
+        if not (self._pads_same or self.as_image):
+            outputs = self._reduce(image, self._window, self._steps, 0)
+            return outputs if first else torch.permute(outputs, TO_KERAS[rank])
         if self.as_image:
             image = image.unsqueeze(2)
         if self._pads_same:
@@ -81,7 +85,7 @@ class Pooling(SpatialLayer):
             outputs = self._reduce(image, self._window, self._steps, 0)
         if self.as_image:
             outputs = outputs.squeeze(2)
-        return outputs if self._channels_first else outputs.permute(TO_KERAS[self.rank])
+        return outputs if first else torch.permute(outputs, TO_KERAS[rank])
 
     def _pool(self, image: Tensor, window: tuple[int, ...], strides: tuple[int, ...], first: int) -> Tensor:
         """Pool a padded image, whose axes of space are those from `first` on."""
@@ -291,8 +295,8 @@ class AveragePooling3D(AveragePooling):
         self._by_planes = large and not self._channels_first
 
     def _reduce(self, image: Tensor, window: Any, strides: Any, padding: Any) -> Tensor:
-        if not self._by_planes and self._kernel_knows(image, window):
-            return super()._reduce(image, window, strides, padding)
+        if not self._by_planes and ((image.dtype in _EXACT and not self._pads_same) or self._kernel_knows(image, window)):
+            return F.avg_pool3d(image, window, strides, padding, self._pads_same, False)
         # the average of averages is the average here, since the number of entries in a window is a product over the axes
         near, rows, columns = padding if self._pads_same else (0, 0, 0)
         batch, depth = image.shape[0], image.shape[2]
