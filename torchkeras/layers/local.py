@@ -18,6 +18,14 @@ from torchkeras.layers.room import take
 from torchkeras.layers.spatial import SpatialLayer, choice, pad_space, whole_numbers
 from torchkeras.shapes import conv_output_length
 
+# by rank and whether channels come first: the order of the axes of all windows as (places, batch, entries of a window)
+_ORDERS = {
+    (1, False): (1, 0, 3, 2),
+    (1, True): (2, 0, 1, 3),
+    (2, False): (1, 2, 0, 4, 5, 3),
+    (2, True): (2, 3, 0, 1, 4, 5),
+}
+
 
 class LocallyConnected(SpatialLayer):
     """Base of the locally connected layers; the arguments are theirs.
@@ -144,23 +152,21 @@ class LocallyConnected(SpatialLayer):
         windows = inputs
         for number in range(rank):
             windows = windows.unfold(first + number, self.kernel_size[number], self.strides[number])
-        places = tuple(range(first, first + rank))
-        if tuple(windows.shape[axis] for axis in places) != self._out:
+        if windows.shape[first : first + rank] != self._out:
             raise ValueError(f"{self._who} was built for an output of size {self._out}, but got an input of shape {tuple(inputs.shape)}.")
-        taps = tuple(range(rank + 2, 2 * rank + 2))
-        channel = 1 if self._channels_first else rank + 1
-        order = (*places, 0, channel, *taps) if self._channels_first else (*places, 0, *taps, channel)
-        rows = windows.permute(order).flatten(0, rank - 1).flatten(2)  # (places, batch, window * channels)
+        matrices = self._matrices()
+        places, entries, filters = matrices.shape
+        rows = windows.permute(_ORDERS[rank, self._channels_first]).reshape(places, inputs.shape[0], entries)
         if self._channels_first:
-            outputs = torch.bmm(rows, self._matrices()).permute(1, 2, 0).unflatten(2, self._out)
+            outputs = torch.bmm(rows, matrices).permute(1, 2, 0).unflatten(2, self._out)
             if self.use_bias:
                 # not permuted, but read in the order of its memory: so do all Keras releases
                 outputs = outputs + self.bias.reshape(self.filters, *self._out)
             return self.activation(outputs)
         if self.use_bias:
-            outputs = torch.baddbmm(self.bias.flatten(0, rank - 1).unsqueeze(1), rows, self._matrices())
+            outputs = torch.baddbmm(self.bias.view(places, 1, filters), rows, matrices)
         else:
-            outputs = torch.bmm(rows, self._matrices())
+            outputs = torch.bmm(rows, matrices)
         return self.activation(outputs.transpose(0, 1).unflatten(1, self._out))
 
     def get_config(self) -> dict[str, Any]:
