@@ -71,14 +71,17 @@ class _DenseAttention(Layer):
     def _may_go_straight(self) -> bool:
         return self.built
 
+    @property
+    def _who(self) -> str:
+        return f"{type(self).__name__} '{self.name}'"
+
     def _check(self, inputs: Any, mask: Any) -> None:
-        who = f"{type(self).__name__} '{self.name}'"
         if not isinstance(inputs, (list, tuple)) or not 2 <= len(inputs) <= 3:
             got = f"{len(inputs)}" if isinstance(inputs, (list, tuple)) else "one tensor"
-            raise ValueError(f"{who} should be called on a list of inputs, [query, value] or [query, value, key], but got {got}.")
+            raise ValueError(f"{self._who} should be called on a list of inputs, [query, value] or [query, value, key], but got {got}.")
         if mask and (not isinstance(mask, (list, tuple)) or not 2 <= len(mask) <= len(inputs)):
             raise ValueError(
-                f"{who} needs its mask as a list [query_mask, value_mask], where None is a mask that is not there, but got {mask!r:.80}."
+                f"{self._who} needs its mask as a list [query_mask, value_mask], where None is a mask that is not there, but got {mask!r:.80}."
             )
 
 

@@ -251,6 +251,8 @@ class Dot(_Merge):
         if isinstance(inputs, Tensor):
             self._check_list(inputs)
         first, second = inputs
+        if not self.normalize and first.dim() == second.dim() == 2:
+            return (first * second).sum(1, keepdim=True)
         axes = [axis % one.dim() for axis, one in zip(self._pair, inputs, strict=True)]
         if self.normalize:  # TensorFlow keeps the square above 1e-12
             first, second = F.normalize(first, dim=axes[0], eps=1e-6), F.normalize(second, dim=axes[1], eps=1e-6)
