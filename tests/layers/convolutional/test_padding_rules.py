@@ -188,7 +188,7 @@ def test_same_padding_needs_no_copy_where_it_is_symmetric(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("a copy was made")
 
-    monkeypatch.setattr("torchkeras.layers.spatial.F.pad", refuse)
+    monkeypatch.setattr("torch.nn.functional.pad", refuse)
     layers.Conv2D(5, 3, padding="same")(torch.randn(2, 6, 6, 4))
     layers.Conv2D(5, 3, padding="same", strides=2)(torch.randn(2, 7, 7, 4))
     layers.Conv1D(5, 5, padding="same", dilation_rate=2)(torch.randn(2, 6, 4))
