@@ -224,6 +224,60 @@ def sharded_sequences() -> dict[str, Any]:
     return results(net, net.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0), x, y)
 
 
+def sharded_bounds() -> dict[str, Any]:
+    """Gradients in shards that are clipped: by entry, by the norm of each, and by that of all."""
+    x, y = data(25)
+    found: dict[str, Any] = {}
+    for name, bound in (("clipvalue", 0.02), ("clipnorm", 0.05), ("global_clipnorm", 0.1)):
+        net = dense()
+        net.compile(torchkeras.optimizers.SGD(0.5, momentum=0.9, **{name: bound}), "sparse_categorical_crossentropy", distribute="fsdp")
+        found[name] = net.fit(x, y, batch_size=8, epochs=3, verbose=0).history["loss"]
+        found[f"{name}_weights"] = np.concatenate([part.ravel() for part in net.get_weights()]).tolist()
+    torchkeras.set_keras_version("2.2.4")  # clipnorm bounds all together
+    net = dense()
+    net.compile(torchkeras.optimizers.SGD(0.5, clipnorm=0.1), "sparse_categorical_crossentropy", distribute="fsdp")
+    np.random.seed(RANK)
+    return {**found, **results(net, net.fit(x, y, batch_size=8, epochs=3, verbose=0), x, y)}
+
+
+def sharded_penalties() -> dict[str, Any]:
+    """Weights in shards with regularizers, some of which need the whole weight, and with constraints."""
+    x, y = data(25)
+    torchkeras.random.set_random_seed(RANK)
+
+    def spread(kernel: Any) -> Any:
+        """Of no use but that it is no sum over parts."""
+        return 0.01 * (kernel - kernel.mean()).square().sum()
+
+    parts = [
+        layers.Dense(8, activation="relu", input_shape=(6,), kernel_regularizer="l2", bias_regularizer="l1", kernel_constraint="max_norm"),
+        layers.Dense(5, activation="relu", kernel_regularizer=spread, bias_constraint="non_neg"),
+        layers.Dense(4, kernel_regularizer="l2", trainable=False),
+        layers.Dense(3, activation="softmax"),
+    ]
+    net = models.Sequential(parts)
+    torchkeras.random.set_random_seed(5 + RANK)
+    net.compile("sgd", "sparse_categorical_crossentropy", distribute="fsdp", gradient_accumulation_steps=3)
+    return results(net, net.fit(x, y, batch_size=8, epochs=3, validation_data=data(9, 1), verbose=0), x, y)
+
+
+def sharded_updates() -> dict[str, Any]:
+    """Weights in shards: gradients of several batches make an update, after each of which a scheduler moves the rate."""
+    x, y = data(28)
+    net = dense()
+    scheduler = (lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)), "batch"
+    net.compile("adam", "sparse_categorical_crossentropy", distribute="fsdp", gradient_accumulation_steps=3, lr_scheduler=scheduler)
+    history = net.fit(x, y, batch_size=8, epochs=3, verbose=0)
+    state = sys.argv[2] + ".state"
+    net.train_on_batch(x[:8], y[:8])  # whose gradients wait
+    net.save_state(state)
+    found: dict[str, Any] = {"first": [net.train_on_batch(x[8:16], y[8:16]) for _ in range(4)]}
+    net.restore_state(state)
+    found["again"] = [net.train_on_batch(x[8:16], y[8:16]) for _ in range(4)]
+    assert found["first"] == found["again"]
+    return {**found, **results(net, history, x, y)}
+
+
 def rows(samples: int) -> tuple[Any, Any]:
     """Sequences of 1 to 9 words, and a class for each."""
     random = np.random.RandomState(4)
@@ -313,7 +367,8 @@ def dying() -> dict[str, Any]:
 
 
 _RAGGED = (ragged, ragged_keras2, ragged_stream, ragged_sampled)
-_CASES = (arrays, accumulated, keras2, summed, sampled, once, stopped, normalized, sharded, sharded_sequences, dying, *_RAGGED)
+_SHARDED = (sharded, sharded_sequences, sharded_bounds, sharded_penalties, sharded_updates)
+_CASES = (arrays, accumulated, keras2, summed, sampled, once, stopped, normalized, *_SHARDED, dying, *_RAGGED)
 CASES: dict[str, Callable[[], dict[str, Any]]] = {case.__name__: case for case in _CASES}
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+
+Joint = Callable[[list[Tensor]], list[Tensor]]
 
 
 class Clipping:
@@ -20,8 +22,13 @@ class Clipping:
         global_clipnorm: Largest L2 norm of all gradients together, in every release.
         norm_of_all: Which of the two meanings `clipnorm` has.
 
+    Attributes:
+        joint: Makes norms of whole gradients from those of the shards that each process has; `None` where gradients are whole.
+
     Source: Keras 2.2.4 (`clipnorm` over all gradients; 0 switches both off), tf.keras 2.4.0 (each gradient).
     """
+
+    joint: Joint | None = None
 
     def __init__(
         self, clipnorm: float | None = None, clipvalue: float | None = None, global_clipnorm: float | None = None, *, norm_of_all: bool = False
@@ -42,11 +49,11 @@ class Clipping:
             gradients = [[grad.coalesce() if grad.is_sparse else grad for grad in grads] for grads in gradients]
         values = [[grad._values() if grad.is_sparse else grad for grad in grads] for grads in gradients]
         if self.clipnorm is not None and not self.norm_of_all:
-            values = [clip_each(grads, self.clipnorm) for grads in values]
+            values = [clip_each(grads, self.clipnorm, self.joint) for grads in values]
         elif self.clipnorm:
-            values = clip_together(values, self.clipnorm)
+            values = clip_together(values, self.clipnorm, self.joint)
         if self.global_clipnorm is not None:
-            values = clip_together(values, self.global_clipnorm)
+            values = clip_together(values, self.global_clipnorm, self.joint)
         if self.clipvalue is not None and (self.clipvalue > 0 or not self.norm_of_all):
             values = [clip_values(grads, self.clipvalue) for grads in values]
         return [[_like(grad, new) for grad, new in zip(*pair, strict=True)] for pair in zip(gradients, values, strict=True)]
@@ -69,17 +76,18 @@ def _ratios(norms: Sequence[Tensor], bound: float) -> list[Tensor]:
     return ratios
 
 
-def clip_each(grads: list[Tensor], bound: float) -> list[Tensor]:
+def clip_each(grads: list[Tensor], bound: float, joint: Joint | None = None) -> list[Tensor]:
     """Each gradient scaled to an L2 norm of at most `bound`."""
-    return list(torch._foreach_div(grads, _ratios(torch._foreach_norm(grads), bound)))
+    norms = list(torch._foreach_norm(grads))
+    return list(torch._foreach_div(grads, _ratios(norms if joint is None else joint(norms), bound)))
 
 
-def clip_together(lists: Sequence[list[Tensor]], bound: float) -> list[list[Tensor]]:
+def clip_together(lists: Sequence[list[Tensor]], bound: float, joint: Joint | None = None) -> list[list[Tensor]]:
     """All gradients scaled by one factor, to a joint L2 norm of at most `bound`."""
     norms = [norm for grads in lists for norm in torch._foreach_norm(grads)]
     device = norms[0].device
-    joint = torch.linalg.vector_norm(torch.stack([norm.to(device, torch.promote_types(norm.dtype, torch.float32)) for norm in norms]))
-    (ratio,) = _ratios([joint], bound)
+    whole = torch.linalg.vector_norm(torch.stack([norm.to(device, torch.promote_types(norm.dtype, torch.float32)) for norm in norms]))
+    (ratio,) = _ratios([whole] if joint is None else joint([whole]), bound)
     return [list(torch._foreach_div(grads, ratio.to(grads[0].device, grads[0].dtype))) for grads in lists]
 
 

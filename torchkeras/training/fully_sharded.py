@@ -100,58 +100,17 @@ def _copied_view(tensor: Tensor) -> Tensor:
 def _refuse(model: Compiling) -> None:
     """Raise for what would need whole weights or gradients in a step."""
     modes, name = model._modes, f"Model '{model.name}', compiled with distribute='fsdp',"
-    if not modes.plain:
-        raise ValueError(
-            f"{name} cannot gather gradients of several batches, scale float16 losses or step a scheduler after batches. Leave these out."
-        )
+    if modes.dtype is torch.float16:
+        raise ValueError(f"{name} cannot scale float16 losses, since no process sees all gradients. Take 'mixed_bfloat16', which needs no scale.")
     if modes.jit:
         raise ValueError(f"{name} cannot be compiled by jit_compile: its layers are gathered one by one. Leave one of the two out.")
-    clipping = getattr(model.optimizer, "clipping", None)
-    if not hasattr(model.optimizer, "bind") or clipping is None:
+    if not hasattr(model.optimizer, "bind") or getattr(model.optimizer, "clipping", None) is None:
         raise ValueError(f"{name} needs an optimizer of torchkeras, whose state is made of the shards, but got a {type(model.optimizer).__name__}.")
-    if clipping.active:
-        raise ValueError(f"{name} cannot clip gradients, of which each process has a shard alone. Leave clipnorm, global_clipnorm and clipvalue out.")
     for layer in model.sublayers():
-        if any(spec.constraint is not None for spec in layer._weight_specs.values()):
-            raise ValueError(f"{name} cannot keep the constraint of layer '{layer.name}', which needs whole weights. Leave it out.")
-        if any(spec.regularizer is not None for spec in layer._weight_specs.values()):
-            raise ValueError(
-                f"{name} cannot add the regularizer of layer '{layer.name}' to the loss, since its weights are gone again when the loss is computed. "
-                "Leave it out, or let the layer report its penalty by add_loss() in its call."
-            )
         if getattr(layer, "sparse_gradients", False):
             raise ValueError(f"{name} cannot shard the sparse gradients of layer '{layer.name}'. Leave clipping out, or use another optimizer.")
     if any(True for _ in model.parameters(recurse=False)):
         raise ValueError(f"{name} has weights of its own beside those of its layers. Put them into a layer.")
-
-
-class Shards:
-    """This process's shards of the trained weights, as plain parameters that an optimizer can have.
-
-    Args:
-        parameters: The trained parameters of a sharded model.
-    """
-
-    def __init__(self, parameters: list[Any]) -> None:
-        self.sharded = parameters
-        self.local = [nn.Parameter(parameter.detach().to_local()) for parameter in parameters]  # the same memory
-
-    def hand_over(self) -> None:
-        """Give the shards the gradients that came for the weights."""
-        for sharded, local in zip(self.sharded, self.local, strict=True):
-            local.grad = None if sharded.grad is None else sharded.grad.to_local()
-            sharded.grad = None
-
-    def stepping(self, step: Callable[[], Any]) -> Callable[[], None]:
-        """An optimizer's step on the shards."""
-
-        def on_shards() -> None:
-            self.hand_over()
-            step()
-            for local in self.local:
-                local.grad = None
-
-        return on_shards
 
 
 def sharded_forward(model: Compiling, forward: Forward) -> Forward:

@@ -14,7 +14,8 @@ from torchkeras.generations import choose
 from torchkeras.layers.base import Layer
 from torchkeras.layers.embeddings import Embedding
 from torchkeras.layers.weights import WeightSpec
-from torchkeras.training.fully_sharded import Shards, is_sharded, whole_weights
+from torchkeras.training.fully_sharded import is_sharded, whole_weights
+from torchkeras.training.shards import Shards, constrain, joint_norms
 
 if TYPE_CHECKING:
     from torchkeras.training.compiling import Compiling
@@ -66,6 +67,8 @@ class Trainable:
                 model.optimizer = optimizer.bind(named)
             else:
                 self._check_own(model, optimizer)
+            if getattr(model.optimizer, "clipping", None) is not None:
+                model.optimizer.clipping.joint = None if self.shards is None else joint_norms
             self._choose_sparse(model)
             self.bound = True
         for parameter in model.parameters():
@@ -126,12 +129,16 @@ class Trainable:
         with torch.no_grad():
             for layer, spec in self.constraints:
                 stored = layer._stored(spec)
-                view = spec.layout.to_keras(stored, spec.shape)
                 constraint: Callable[[Tensor], Tensor] = spec.constraint  # type: ignore[assignment]
-                stored.copy_(spec.layout.to_torch(constraint(view)))
+                if self.shards is None:
+                    stored.copy_(spec.layout.to_torch(constraint(spec.layout.to_keras(stored, spec.shape))))
+                else:
+                    constrain(stored, lambda weight: spec.layout.to_torch(constraint(spec.layout.to_keras(weight, spec.shape))))  # noqa: B023 - called at once
 
     def penalty(self) -> Tensor | None:
         """The sum of the weight regularizers, or `None` where there are none."""
+        if self.shards is not None:
+            return self.shards.penalty(self.regularizers) if self.regularizers else None
         total: Tensor | None = None
         for layer, spec in self.regularizers:
             part = spec.regularizer(spec.layout.to_keras(layer._stored(spec), spec.shape))  # type: ignore[misc]

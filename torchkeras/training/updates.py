@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ class Updates:
         self.scaler = loss_scaler(model.device, model._modes.dtype)
         self.scheduling = scheduling
         self.pending = 0
+        shards = self.trained.shards
+        self._optimizer_step: Callable[[], Any] = self.optimizer.step if shards is None else shards.stepping(self.optimizer.step)
 
     def backward(self, loss: Tensor) -> None:
         """Add a batch's gradients to those that wait."""
@@ -46,7 +49,8 @@ class Updates:
     def flush(self) -> None:
         """Update the weights by the gradients that wait: the average over so many batches."""
         if self.pending:
-            average_gradients(self.trained.parameters)
+            if self.trained.shards is None:  # shards have been reduced with each batch
+                average_gradients(self.trained.parameters)
             gradients = [parameter.grad for parameter in self.trained.parameters if parameter.grad is not None]
             with torch.no_grad():
                 for gradient in gradients:
@@ -55,7 +59,7 @@ class Updates:
 
     def _step(self) -> None:
         if self.scaler is None:
-            self.optimizer.step()
+            self._optimizer_step()
         else:
             self.scaler.step(self.optimizer)
             self.scaler.update()

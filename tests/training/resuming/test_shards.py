@@ -71,3 +71,10 @@ def test_an_optimizer_of_two_sharded_models_is_refused():
     net._trained.shards = type("Shards", (), {"local": [], "sharded": []})
     with pytest.raises(ValueError, match="The SGD of model 'both', compiled with distribute='fsdp', trains other weights than this model's"):
         shards.whole_optimizer(net, net.optimizer.state_dict())
+
+
+def test_gradients_of_other_parts_are_refused():
+    weight = torch.nn.Parameter(torch.zeros(3, 2))
+    torch.testing.assert_close(shards.like(weight, torch.ones(3, 2)), torch.ones(3, 2))
+    with pytest.raises(ValueError, match=r"by processes with \(2, 2\) of a weight of which this one has \(3, 2\). Go on with as many processes"):
+        shards.like(weight, torch.ones(2, 2))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from torchkeras.training.distributed import rank
+from torchkeras.training.shards import shard_like
 
 if TYPE_CHECKING:
     from torchkeras.training.compiling import Compiling
@@ -27,6 +28,30 @@ def put(parameter: Any, value: Tensor) -> None:
         parameter.to_local().copy_(_shard(parameter, value))
     else:
         parameter.copy_(value)
+
+
+def local(value: Any) -> Any:
+    """This process's part of what may be in shards."""
+    return value.to_local() if hasattr(value, "to_local") else value
+
+
+def like(parameter: Any, value: Tensor) -> Tensor:
+    """What `local` gave of the gradient of a weight, as a gradient again.
+
+    Raises:
+        ValueError: the weight is divided among the processes in another way than it was.
+    """
+    if local(parameter).shape != value.shape:
+        raise ValueError(
+            f"The state was saved between batches whose gradients make one update, by processes with {tuple(value.shape)} of a weight of which this "
+            f"one has {tuple(local(parameter).shape)}. Go on with as many processes and the same distribute=, or save after an update."
+        )
+    value = value.to(parameter.device)
+    if not hasattr(parameter, "to_local"):
+        return value
+    from torch.distributed.tensor import DTensor
+
+    return DTensor.from_local(value, parameter.device_mesh, parameter.placements, run_check=False, shape=parameter.shape, stride=parameter.stride())
 
 
 def whole_optimizer(model: Compiling, state: dict[str, Any]) -> dict[str, Any]:
@@ -76,8 +101,4 @@ def _gathered(weight: Any, value: Tensor) -> Tensor | None:
 
 def _shard(weight: Any, value: Tensor) -> Tensor:
     """This process's part of a whole tensor that all processes have."""
-    from torch.distributed.tensor import distribute_tensor
-
-    there = value.to(weight.device)
-    local: Tensor = distribute_tensor(there, weight.device_mesh, weight.placements, src_data_rank=None).to_local()
-    return local
+    return shard_like(weight, value.to(weight.device))

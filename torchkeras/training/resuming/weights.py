@@ -15,7 +15,7 @@ from torchkeras.training.distributed import rank
 from torchkeras.training.fully_sharded import is_sharded
 from torchkeras.training.resuming.generators import own_states, set_own_states
 from torchkeras.training.resuming.plain import from_plain, to_plain
-from torchkeras.training.resuming.shards import put, sharded_optimizer, whole, whole_optimizer
+from torchkeras.training.resuming.shards import like, local, put, sharded_optimizer, whole, whole_optimizer
 
 if TYPE_CHECKING:
     from torchkeras.training.compiled import Compiled
@@ -85,7 +85,7 @@ def local_state(model: Compiling) -> dict[str, Any]:
     if updates is not None:
         found["pending"] = updates.pending
         found["scaler"] = None if updates.scaler is None else to_plain(updates.scaler.state_dict())
-        found["gradients"] = [to_plain(parameter.grad) for parameter in updates.trained.parameters] if updates.pending else []
+        found["gradients"] = [to_plain(local(parameter.grad)) for parameter in updates.trained.parameters] if updates.pending else []
     return found
 
 
@@ -106,7 +106,7 @@ def set_local_state(model: Compiling, state: Mapping[str, Any]) -> None:
         updates.scaler.load_state_dict(from_plain(state["scaler"]))
     for number, parameter in enumerate(updates.trained.parameters):
         gradient = from_plain(state["gradients"][number]) if state["gradients"] else None
-        parameter.grad = None if gradient is None else gradient.to(parameter.device)
+        parameter.grad = None if gradient is None else like(parameter, gradient)
 
 
 def _modules(model: nn.Module) -> Iterator[nn.Module]:
