@@ -190,60 +190,57 @@ class BatchNormalization(Layer):
     # -- computing
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        if training is None:
-            training = self.training
-        moves = bool(training) and (self._trainable or self._frozen_moves)
+        training = self.training if training is None else bool(training)
+        moves = training and (self._trainable or self._frozen_moves)
         if training and not moves and self._frozen_is_inference:
             training = False
         if not self._by_kernel:
-            return self._by_formula(inputs, bool(training), moves)
+            return self._by_formula(inputs, training, moves)
         rank = inputs.dim()
         axis = self._axis % rank  # type: ignore[operator]
         if axis == 1:
-            return self._normalize(inputs, inputs, bool(training), moves)
+            return self._normalize(inputs, inputs, training, moves)
         if axis < rank - 1:
-            return self._normalize(inputs.movedim(axis, 1), inputs, bool(training), moves).movedim(1, axis)
+            return self._normalize(inputs.movedim(axis, 1), inputs, training, moves).movedim(1, axis)
         if rank == 4:  # the permuted view is torch's channels-last memory: its kernels copy nothing
-            return self._normalize(inputs.permute(0, 3, 1, 2), inputs, bool(training), moves).permute(0, 2, 3, 1)
+            return self._normalize(inputs.permute(0, 3, 1, 2), inputs, training, moves).permute(0, 2, 3, 1)
         if rank == 5 and not (inputs.is_cpu and inputs.is_contiguous()):  # on the CPU its kernel for volumes is slower than that for vectors
-            return self._normalize(inputs.permute(0, 4, 1, 2, 3), inputs, bool(training), moves).permute(0, 2, 3, 4, 1)
-        return self._normalize(inputs.flatten(0, -2), inputs, bool(training), moves).view_as(inputs)
+            return self._normalize(inputs.permute(0, 4, 1, 2, 3), inputs, training, moves).permute(0, 2, 3, 4, 1)
+        return self._normalize(inputs.flatten(0, -2), inputs, training, moves).view_as(inputs)
 
     def _normalize(self, x: Tensor, inputs: Tensor, training: bool, moves: bool) -> Tensor:
         """torch's kernel on data whose channels are axis 1."""
         buffers: Any = self._buffers  # by `self` each look-up fails once before it comes to nn.Module.__getattr__
-        mean, variance = buffers["running_mean"], buffers["running_var"]
-        if not training:
-            return self._kernel(x, mean, variance, training=False)
-        channels = x.size(1)
-        size = x.numel() // channels
-        if size == 1:  # torch's kernel refuses one value a channel; in Keras its variance is 0
-            return self._by_formula(inputs, training, moves).view_as(x)
-        if not moves:
-            return self._kernel(x, None, None)
-        unbiased = self._is_unbiased(inputs)
-        if self._debiased:
-            # averages of zero that are wholly replaced: the batch's own statistics
-            batch = torch.zeros((2, channels), dtype=mean.dtype, device=x.device)
-            normalized = self._kernel(x, batch[0], batch[1], rate=1.0)
-            factor = variance_factor(size, epsilon=self.epsilon, debiased=True, unbiased=unbiased)
-            self._move(batch[0], batch[1] * (factor * (size - 1) / size))
-            return normalized
-        if unbiased:
-            return self._kernel(x, mean, variance, rate=1 - self.momentum)
-        # the kernel moves the variance towards the unbiased one: n / (n - 1) times what Keras moves it to.
-        # (a sum with a factor takes half as long as a product with a number)
-        scaled = torch.add(variance, variance, alpha=1 / (size - 1))
-        normalized = self._kernel(x, mean, scaled, rate=1 - self.momentum)
-        torch.sub(scaled, scaled, alpha=1 / size, out=variance)
-        return normalized
-
-    def _kernel(self, x: Tensor, mean: Tensor | None, variance: Tensor | None, training: bool = True, rate: float = 0.0) -> Tensor:
         parameters = self._parameters
-        # one that is not there may be parametrized
+        mean, variance = buffers["running_mean"], buffers["running_var"]
         weight, bias = parameters.get("weight"), parameters.get("bias")
-        weight, bias = self.weight if weight is None else weight, self.bias if bias is None else bias
-        return torch.batch_norm(x, weight, bias, mean, variance, training, rate, self.epsilon, x.is_cuda and torch.backends.cudnn.enabled)
+        if weight is None or bias is None:  # one that is not there may be parametrized
+            weight, bias = self.weight, self.bias
+        moved, rate, size = variance, 0.0, 0  # what the kernel moves, and how far
+        if training:
+            channels = x.size(1)
+            size = x.numel() // channels
+            if size == 1:  # torch's kernel refuses one value a channel; in Keras its variance is 0
+                return self._by_formula(inputs, training, moves).view_as(x)
+            if not moves:
+                mean = moved = None
+            elif self._debiased:
+                # averages of zero that are wholly replaced: the batch's own statistics
+                mean, moved = torch.zeros((2, channels), dtype=mean.dtype, device=x.device)
+                rate = 1.0
+            else:
+                rate = 1 - self.momentum
+                if not self._is_unbiased(inputs):
+                    # the kernel moves the variance towards the unbiased one: n / (n - 1) times what Keras moves it to.
+                    # (a sum with a factor takes half as long as a product with a number)
+                    moved = torch.add(variance, variance, alpha=1 / (size - 1))
+        normalized = torch.batch_norm(x, weight, bias, mean, moved, training, rate, self.epsilon, x.is_cuda and torch.backends.cudnn.enabled)
+        if moves and self._debiased:
+            factor = variance_factor(size, epsilon=self.epsilon, debiased=True, unbiased=self._is_unbiased(inputs))
+            self._move(mean, moved * (factor * (size - 1) / size))
+        elif moves and moved is not variance:
+            torch.sub(moved, moved, alpha=1 / size, out=variance)
+        return normalized
 
     def _is_unbiased(self, inputs: Tensor) -> bool:
         """Whether the moving variance is an unbiased one: where TensorFlow's fused kernel runs, for four axes."""

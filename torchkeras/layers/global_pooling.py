@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from torchkeras.layers.base import layer_registry
 from torchkeras.layers.input_spec import InputSpec
@@ -71,7 +72,7 @@ class GlobalMax(GlobalPooling):
 
     def call(self, inputs: Tensor) -> Tensor:
         # a compiler fuses the passes of amax itself
-        if not torch.compiler.is_compiling() and inputs.numel() >= _LARGE and not _is_transformed():
+        if not is_compiling() and inputs.numel() >= _LARGE and not _is_transformed():
             return _Largest.apply(inputs, self._axes)
         return torch.amax(inputs, self._axes)
 
