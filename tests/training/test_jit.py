@@ -54,6 +54,11 @@ def sequence_net() -> Any:
     return models.Sequential([layers.Embedding(9, 4, mask_zero=True), layers.LSTM(5), layers.Dense(3, activation="softmax")])
 
 
+def regularized_net() -> Any:
+    hidden = layers.Dense(7, activation="relu", kernel_regularizer="l2", kernel_constraint="max_norm", input_shape=(6,))
+    return models.Sequential([hidden, layers.Dense(3, activation="softmax", bias_regularizer="l1")])
+
+
 def frozen_net() -> Any:
     net = plain_net()
     net.layers[0].trainable = False
@@ -70,7 +75,7 @@ def data(name: str) -> tuple[Any, Any, Any]:
     return (noise.randint(0, 9, (SAMPLES, 6)) if name == "sequence_net" else x), ids, noise.random_sample(SAMPLES)
 
 
-NETS = {net.__name__: net for net in (plain_net, two_by_two, sequence_net, frozen_net)}
+NETS = {net.__name__: net for net in (plain_net, two_by_two, sequence_net, regularized_net, frozen_net)}
 
 
 def trained(name: str, **options: Any) -> tuple[Any, Any]:
@@ -113,7 +118,7 @@ def test_later_fits_and_evaluations_take_what_was_compiled(compiler):
 STATEFUL = {
     "statistics": lambda: [layers.Dense(5, input_shape=(6,)), layers.BatchNormalization()],
     "state": lambda: [layers.Reshape((2, 3), batch_input_shape=(7, 6)), layers.LSTM(4, stateful=True)],
-    "regularizer": lambda: [layers.Dense(5, kernel_regularizer="l2", input_shape=(6,))],
+    "activity": lambda: [layers.Dense(5, activity_regularizer="l2", input_shape=(6,))],
 }
 
 

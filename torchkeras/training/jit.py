@@ -149,7 +149,7 @@ class WholeStep:
 
     @staticmethod
     def fits(model: Any, direct: bool) -> bool:
-        """Whether a model's step can be one graph: it has no state besides its weights, and is `direct`, its loss that of its outputs alone.
+        """Whether a model's step can be one graph: it has no state besides its weights, and is `direct`, its loss that of outputs and weights.
 
         Outputs come out of it as new tensors, so they may carry no masks, which metrics need.
         """

@@ -84,8 +84,8 @@ def forward_function(model: Compiling, compiled: Compiled, extras: Extras, penal
     return forward
 
 
-def pure_forward(model: Compiling, compiled: Compiled) -> Callable[[Any, Any, Any], tuple[Any, Tensor, list[Tensor | None]]]:
-    """The function from a batch to the outputs, the loss, and each output's own loss, which remembers nothing. For models without extras."""
+def pure_forward(model: Compiling, compiled: Compiled, extras: Extras) -> Callable[[Any, Any, Any], tuple[Any, Tensor, list[Tensor | None]]]:
+    """The function from a batch to the outputs, the whole loss, and each output's own, which remembers nothing. For layers that add no losses."""
     names = compiled.names
     single = loss_function(compiled) if _is_single(compiled) else None
 
@@ -96,6 +96,7 @@ def pure_forward(model: Compiling, compiled: Compiled) -> Callable[[Any, Any, An
             parts: list[Tensor | None] = []
         else:
             loss, parts = compiled.losses(as_list(y, names), as_list(y_pred, names), as_list(weight, names))
+        loss = plus(loss, extras.of_weights())
         return y_pred, loss if loss is not None else _no_loss(y_pred), parts
 
     return pure
@@ -161,10 +162,10 @@ def make_train_step(model: Compiling, compiled: Compiled) -> Step:
     parameters = trained.parameters
     whole: WholeStep | None = None
     if modes.jit:
-        direct = not extras and modes.plain and not modes.anomaly and not several()
+        direct = not extras.layers and modes.plain and not modes.anomaly and not several()
         key = (compiled, tuple(parameters), model.device, bool(extras.layers))
         if parameters and WholeStep.fits(model, direct):
-            pure = in_precision(pure_forward(model, compiled), model.device, modes.dtype)
+            pure = in_precision(pure_forward(model, compiled, extras), model.device, modes.dtype)
             whole = kept(model, "jit_whole", key, functools.partial(WholeStep, model, forward, pure, compiled, parameters, modes.jit))
         else:
             forward = kept(model, "jit_train", key, functools.partial(Jitted, forward, model.name, modes.jit))
