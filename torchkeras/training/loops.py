@@ -198,6 +198,7 @@ class FitRun:
             finally:
                 model._engines.steps.pop("run", None)
                 engine._init_iter = None
+                let_go(engine)
                 detach_handlers()
         finally:
             model.train(False)
@@ -271,9 +272,17 @@ def _run_once(engine: Any, batches: Batches, steps: int | None, doing: str) -> N
     engine.state.max_epochs = engine.state.epoch_length = None
     batches.allow(length or TO_THE_END)
     with engine.add_event_handler(Events.DATALOADER_STOP_ITERATION, data_ended):
-        engine.run(batches, max_epochs=1, epoch_length=length)
+        try:
+            engine.run(batches, max_epochs=1, epoch_length=length)
+        finally:
+            let_go(engine)
     if engine.state.iteration == 0:
         raise ValueError(f"There are no samples: the data gives no batch for {doing}.")
+
+
+def let_go(engine: Any) -> None:
+    """Forget the data of a run, which may be large, or a file."""
+    engine.state.dataloader = engine.state.batch = engine._dataloader_iter = None
 
 
 class Outputs:

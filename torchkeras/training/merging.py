@@ -5,13 +5,14 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from torchkeras.metrics import Metric
 from torchkeras.metrics.reducing import MeanMetricWrapper
 from torchkeras.training.arrays import ArrayBatches
 from torchkeras.training.batch_metrics import BatchMean
 from torchkeras.training.batches import Batches
+from torchkeras.training.disk import DiskBatches
 from torchkeras.training.tensors import present
 
 if TYPE_CHECKING:
@@ -50,7 +51,12 @@ def merged(model: Compiling, batches: Batches, hooks: CallbackList, what: str, c
         what: "test" or "predict".
         compiled: Losses and metrics; `None`: only outputs are wanted.
     """
-    if not isinstance(batches, ArrayBatches) or batches.order.shuffle or batches.steps * batches.batch_size < batches.samples or batches.steps < 2:
+    if (
+        not isinstance(batches, (ArrayBatches, DiskBatches))
+        or batches.order.shuffle
+        or batches.steps * batches.batch_size < batches.samples
+        or batches.steps < 2
+    ):
         return batches
     engine = model.evaluator if what == "test" else model.predictor
     watched = hooks.listeners(f"on_{what}_batch_begin") or hooks.listeners(f"on_{what}_batch_end") or any(engine._event_handlers.values())
@@ -86,7 +92,7 @@ def _rows(model: Any) -> int:
     return max(ROOM // row, min(STEPPING_ROOM // row, STEPPING_ROWS)) if stepping else ROOM // row
 
 
-def _means(compiled: Compiled, batches: ArrayBatches, model: Any) -> bool:
+def _means(compiled: Compiled, batches: ArrayBatches | DiskBatches, model: Any) -> bool:
     """Whether losses and metrics are means over the samples, also with the weights that the data have and under the model's masks."""
     if compiled.extras or compiled.own_logs is not None:
         return False
@@ -101,7 +107,9 @@ def _means(compiled: Compiled, batches: ArrayBatches, model: Any) -> bool:
         return False
     rules += [metric.rule for _, metric, weighted in watched if weighted and isinstance(metric, BatchMean)]
     # Keras 1 and 2 divide by the share of weights that are not 0, batch by batch: without such weights it is 1 in all of them
-    return all(rule.weight == "batch" for rule in rules) or all(bool(weight.all()) for weight in present(batches.packing.structures[2]))
+    return all(rule.weight == "batch" for rule in rules) or all(
+        isinstance(weight, Tensor) and bool(weight.all()) for weight in present(batches.packing.structures[2])
+    )
 
 
 def _is_ours(metric: Any) -> bool:
