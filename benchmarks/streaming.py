@@ -1,19 +1,23 @@
 """`python -m benchmarks streaming`: data that is read while the model trains, beside the same by hand.
 
-Each row is a ratio of interleaved rounds: files larger than a given memory over reading their bytes alone and over the same loop by hand, a folder of
-pictures over a torch DataLoader with as many workers, and a generator that is as slow as the model over the model alone: 1 where they overlap, 2
-where one waits for the other.
+Each row is a ratio of interleaved rounds: files that the system's cache was made to forget before each round over reading their bytes alone, from
+beginning to end past the cache, and over the same loop by hand; a folder of pictures over a torch DataLoader with as many workers; and a generator
+that is as slow as the model over the model alone: 1 where they overlap, 2 where one waits for the other.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import functools
+import gc
+import mmap
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +32,67 @@ from benchmarks import harness
 RESULTS = Path(__file__).parent / "results"
 FEATURES, CLASSES, BATCH = 1024, 10, 256
 PICTURE, PICTURES_A_BATCH = 64, 32
+PIECE = 8 << 20
 Calls = dict[str, Callable[[], Any]]
 
 
 def forget(path: Path) -> None:
-    """Ask the system to drop a file from the page cache; on a disk that is memory itself, or elsewhere than on Linux, nothing happens."""
-    if hasattr(os, "posix_fadvise"):
+    """Have the system drop a file from its cache of files. A disk that is memory itself keeps it, as may a host below; elsewhere than on Linux
+    nothing happens.
+
+    Raises:
+        RuntimeError: pages of it stay, since some program has them mapped.
+    """
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for written in (False, True):
+        if written:
+            gc.collect()  # maps that nobody uses any more
         with open(path, "rb") as file:
-            os.fsync(file.fileno())
+            if written:
+                os.fsync(file.fileno())  # what waits to be written is not dropped
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        share = share_cached(path)
+        if share is None or share < 0.02:
+            return
+    raise RuntimeError(f"{share:.0%} of {path} are still in the system's cache: some program has it mapped. Close it first.")
+
+
+def share_cached(path: Path) -> float | None:
+    """How much of a file is in the system's cache of files, 0-1; `None` where that is not told, or the disk is memory itself."""
+    if sys.platform != "linux" or _is_memory(path):
+        return None
+    size = path.stat().st_size
+    pages = (ctypes.c_ubyte * -(-size // mmap.PAGESIZE))()
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ) as mapped:
+        address = np.frombuffer(mapped, dtype="u1").__array_interface__["data"][0]
+        failed = ctypes.CDLL(None).mincore(ctypes.c_void_p(address), ctypes.c_size_t(size), pages)
+    return None if failed else float((np.frombuffer(bytes(pages), "u1") & 1).mean())
+
+
+def _is_memory(path: Path) -> bool:
+    """Whether a file lies on a disk that is memory itself."""
+    device = os.stat(path).st_dev
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        for line in file:
+            before, _, after = line.partition(" - ")
+            if before.split()[2] == f"{os.major(device)}:{os.minor(device)}":
+                return after.split()[0] in ("tmpfs", "ramfs")
+    return False
+
+
+def read_plainly(path: Path) -> None:
+    """A file's bytes from beginning to end in pieces of 8 MB, past the cache (O_DIRECT) where the disk allows it."""
+    buffer = mmap.mmap(-1, PIECE)  # aligned, as O_DIRECT wants it
+    try:
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECT", 0))
+    except OSError:
+        file = os.open(path, os.O_RDONLY)
+    try:
+        for start in range(0, os.fstat(file).st_size, PIECE):
+            os.preadv(file, [buffer], start)
+    finally:
+        os.close(file)
 
 
 def write_rows(folder: Path, megabytes: int) -> tuple[dict[str, Path], np.ndarray]:
@@ -83,35 +139,57 @@ def by_hand(batches: Callable[[], Iterator[tuple[Tensor, Tensor]]], features: in
     return epoch
 
 
-def rows_on_disk(kind: str, path: Path, y: np.ndarray) -> Calls:
-    """Reading alone, training by hand, and `fit`, each from a cache that was asked to forget the file."""
-    import h5py
+def rows_on_disk(kind: str, path: Path, y: np.ndarray, shuffle: bool | str) -> Calls:
+    """Reading alone, training by hand, `fit`, and `fit` on a file that the cache holds; all others from a cache that has forgotten the file."""
+    targets, model = torch.from_numpy(y), program((FEATURES,))
+    random = np.random.RandomState(0)
 
-    source = np.memmap(path, "float32", "r", shape=(len(y), FEATURES)) if kind == "np.memmap" else h5py.File(path, "r")["x"]
-    targets = torch.from_numpy(y)
-    buffer = bytearray(BATCH * FEATURES * 4)
-
-    def read() -> None:
-        forget(path)
-        with open(path, "rb", buffering=0) as file:
-            while file.readinto(buffer):
-                pass
+    def order() -> np.ndarray:
+        if shuffle == "batch":
+            return (random.permutation(len(y) // BATCH)[:, None] * BATCH + np.arange(BATCH)).ravel()
+        return random.permutation(len(y)) if shuffle else np.arange(len(y))
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        for start in range(0, len(y), BATCH):
-            yield torch.from_numpy(np.array(source[start : start + BATCH])), targets[start : start + BATCH]
+        with source_of(kind, path, len(y)) as source:
+            for rows in order().reshape(-1, BATCH):
+                if shuffle is True:
+                    rows = np.sort(rows)  # as HDF5 wants it
+                    yield torch.from_numpy(np.asarray(source[rows])), targets[rows]
+                else:
+                    yield torch.from_numpy(np.array(source[rows[0] : rows[0] + BATCH])), targets[rows[0] : rows[0] + BATCH]
 
-    hand, model = by_hand(batches, FEATURES), program((FEATURES,))
-
-    def loop() -> None:
-        forget(path)
-        hand()
+    hand = by_hand(batches, FEATURES)
 
     def fit() -> None:
-        forget(path)
-        model.fit(source, y, batch_size=BATCH, shuffle=False, verbose=0)
+        with source_of(kind, path, len(y)) as source:
+            model.fit(source, y, batch_size=BATCH, shuffle=shuffle, verbose=0)
 
-    return {"by hand": loop, "torchkeras": fit, "reading alone": read}
+    return {
+        "reading alone": functools.partial(behind, forget, path, functools.partial(read_plainly, path)),
+        "by hand": functools.partial(behind, forget, path, hand),
+        "torchkeras": functools.partial(behind, forget, path, fit),
+        "file cached": functools.partial(behind, Path.read_bytes, path, fit),
+    }
+
+
+def behind(first: Callable[[Path], Any], path: Path, call: Callable[[], Any]) -> harness.Seconds:
+    """Seconds of a call, behind what is not counted."""
+    first(path)
+    start = time.perf_counter()
+    call()
+    return harness.Seconds(time.perf_counter() - start)
+
+
+@contextmanager
+def source_of(kind: str, path: Path, rows: int) -> Iterator[Any]:
+    """The rows of a file, which is closed in the end."""
+    import h5py
+
+    if kind == "np.memmap":
+        yield np.memmap(path, "float32", "r", shape=(rows, FEATURES))
+    else:
+        with h5py.File(path, "r") as file:
+            yield file["x"]
 
 
 def write_pictures(folder: Path, count: int) -> Path:
@@ -195,19 +273,34 @@ def row(title: str, calls: Calls, baseline: str, options: argparse.Namespace) ->
     return [title, baseline, f"{found.time(baseline).median:.2f}", f"{found.time('torchkeras').median:.2f}", str(found.ratio("torchkeras"))]
 
 
+def several_rows(title: str, calls: Calls, options: argparse.Namespace) -> list[list[str]]:
+    """Rows of the table for one file: `fit` over each of the others, and how fast the file was read."""
+    found = harness.compare(calls, baseline="torchkeras", rounds=options.rounds, warmup=1, least_seconds=0.0)
+    rows = []
+    for name in calls:
+        if name != "torchkeras":
+            pairs = zip(found.seconds["torchkeras"], found.seconds[name], strict=True)
+            ratio = harness.Spread.of([mine / theirs for mine, theirs in pairs])
+            rows.append([title, name, f"{found.time(name).median:.2f}", f"{found.time('torchkeras').median:.2f}", str(ratio)])
+            print(f"  {title}, over {name}: {ratio}", file=sys.stderr)
+    return rows
+
+
 def table(folder: Path, options: argparse.Namespace) -> str:
     """The whole table, from files in a folder."""
     rows = []
     paths, y = write_rows(folder, options.megabytes)
     for kind, path in paths.items():
-        calls = rows_on_disk(kind, path, y)
-        title = f"{kind}, {path.stat().st_size / 2**20:,.0f} MB"
-        rows.append(row(title, {name: calls[name] for name in ("by hand", "torchkeras")}, "by hand", options))
-        rows.append(row(title, {name: calls[name] for name in ("reading alone", "torchkeras")}, "reading alone", options))
+        for shuffle in (False, "batch", True):
+            calls = rows_on_disk(kind, path, y, shuffle)
+            title = f"{kind}, {path.stat().st_size / 2**20:,.0f} MB, shuffle={shuffle!r}"
+            if shuffle is True and kind == "HDF5":  # by hand it takes minutes
+                del calls["by hand"]
+            rows += several_rows(title, calls, options)
     where = write_pictures(folder, options.pictures)
     for workers in options.workers:
         rows.append(row(f"folder of {options.pictures} pictures, {workers} processes", pictures(where, workers), "by hand", options))
-    for workers in (1, 2):  # one: the training loop itself reads
+    for workers in (0, 1):  # none: the training loop itself reads
         title = f"generator of {options.batches} batches, {options.milliseconds} ms each beside steps as long, workers={workers}"
         rows.append(row(title, slow_source(options.batches, options.milliseconds / 1e3, workers), "model alone", options))
     return harness.markdown_table(["data", "compared with", "that, s", "torchkeras, s", "ratio"], rows)
