@@ -16,6 +16,7 @@ from torchkeras.ops.recurrent import Recurrence, choice, run, weights_from_keras
 
 MODES = ["lstm", "gru", "rnn_tanh", "rnn_relu", "gru_before"]
 EXACT = {"rtol": 1e-9, "atol": 1e-10}  # float64: only the order of sums differs
+FREE = {"onednn": (0.0, 0.0), "aten": (0.0, 0.0)}  # calls of a kernel
 
 
 def recurrence(mode, weights):
@@ -83,7 +84,7 @@ def test_every_form_is_the_literal_loop(mode, mask, go_backwards, masked_output,
 @given(mode=st.sampled_from(MODES), mask=masks, go_backwards=st.booleans(), masked_output=st.sampled_from(["output", "state", "zeros"]))
 def test_blocks_are_the_literal_loop(mode, mask, go_backwards, masked_output):
     """Where a kernel call costs nothing, a block ends wherever a row does."""
-    with mock.patch.object(choice, "CALL_COST", 0):
+    with mock.patch.object(choice, "CALL_COST", FREE):
         check(mode, mask, ["auto"], go_backwards=go_backwards, masked_output=masked_output)
 
 
@@ -92,6 +93,38 @@ def test_cuts_pay_for_themselves():
     assert choice.cut_where_it_pays([9, 3, 3, 1], worth=18) == [9]
     assert choice.cut_where_it_pays([9, 3, 3, 1], worth=1) == [1, 3, 9]
     assert choice.cut_where_it_pays([4, 4, 0, 0], worth=0) == [4]
+
+
+larger_masks = st.builds(
+    lambda lengths, steps, seed: (
+        torch.rand(len(lengths), steps, generator=torch.Generator().manual_seed(seed)).argsort(1) < torch.tensor(lengths).clamp(max=steps)[:, None]
+    ),
+    st.lists(st.integers(0, 37), min_size=5, max_size=40),
+    st.integers(9, 37),
+    st.integers(0, 1000),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(mode=st.sampled_from(["lstm", "gru"]), mask=larger_masks, go_backwards=st.booleans(), masked_output=st.sampled_from(["output", "zeros"]))
+def test_blocks_of_few_shapes_are_the_literal_loop(mode, mask, go_backwards, masked_output):
+    """Rows that have ended stay in a block, and a block may go on behind its longest row."""
+    with mock.patch.object(choice, "CALL_COST", FREE), mock.patch.object(choice, "_in_onednn", lambda *_: True):
+        check(mode, mask, ["auto"], go_backwards=go_backwards, masked_output=masked_output)
+
+
+def test_batches_share_the_shapes_of_their_blocks():
+    """For each shape oneDNN keeps a program; without a grid 100 batches have some 700 shapes."""
+    shapes = set()
+    for number in range(100):
+        lengths = torch.randint(8, 81, (32,), generator=torch.Generator().manual_seed(number))
+        mask = torch.arange(80) < lengths[:, None]
+        cut = choice.choose_cut(torch.zeros(1), "lstm", choice.cost_of_a_step(200, 64), lengths.tolist())
+        order = recurrent.order_steps(mask, lengths.tolist(), cut)
+        shapes.update(order.sizes)
+        assert sum(order.ending) == 32
+        assert sum(steps * rows for steps, rows in order.sizes) < 0.9 * mask.numel()
+    assert len(shapes) < 40
 
 
 @settings(max_examples=40, deadline=None)
@@ -201,7 +234,7 @@ def test_packed_data_are_those_of_torch():
     for row in range(4):
         front[row, : lengths[row]] = x[row, mask[row]]
     expected = torch.nn.utils.rnn.pack_padded_sequence(front, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
-    order = recurrent.order_steps(mask, lengths, lambda ordered: range(1, ordered[0] + 1))
+    order = recurrent.order_steps(mask, lengths, recurrent.order.every_step)
     torch.testing.assert_close(x.flatten(0, 1)[order.source], expected.data, rtol=0, atol=0)
     assert [rows for _, rows in order.sizes] == expected.batch_sizes.tolist()
 

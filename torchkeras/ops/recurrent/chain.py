@@ -87,7 +87,7 @@ def _order(links: Sequence[Link], like: Tensor, mask: Tensor, lengths: list[int]
         return form, None
     sizes = [like.shape[-1], *(link.units for link in links)]
     cost = sum(cost_of_a_step(units, size) for size, units in pairwise(sizes)) / len(links)
-    cut = every_step if form == "packed" else choose_cut(mask.device, cost, lengths)
+    cut = every_step if form == "packed" else choose_cut(like, links[0].recurrence.mode, cost, lengths)
     return form, remembered_order(mask, lengths, cut, go_backwards=False)
 
 

@@ -11,14 +11,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Cut = Callable[[Sequence[int]], Sequence[int]]
+
+@dataclass(frozen=True)
+class Cut:
+    """How an order is cut into blocks.
+
+    Attributes:
+        ends: From the lengths in descending order to the ends of the blocks, ascending; the last is the longest length, or more.
+        rows: Rows of a block come in multiples of this, as far as there are rows with a step: those that ended last stay, as padding.
+    """
+
+    ends: Callable[[Sequence[int]], Sequence[int]]
+    rows: int = 1
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class StepOrder:
 
     Attributes:
         sizes: (steps, rows) of each block. A block's slots lie step by step, and blocks follow one another.
+        ending: How many rows have their last valid step in each block; of one block: all of its rows.
         source: (slots,) the flat position row * steps + step in the batch that fills each slot.
         padded: (slots,) True where a slot is padding; `None` where no slot is.
         last: (rows of the first block,) the slot of each row's last valid step, counted from the first slot of the block in which it ends.
@@ -39,6 +50,7 @@ class StepOrder:
     """
 
     sizes: tuple[tuple[int, int], ...]
+    ending: tuple[int, ...]
     source: Tensor
     padded: Tensor | None
     last: Tensor
@@ -53,8 +65,7 @@ class StepOrder:
     @property
     def ends(self) -> tuple[Tensor, ...]:
         """For each block, `last` of the rows that end in it."""
-        rows = [*(rows for _, rows in self.sizes), 0]
-        return self.last.split([before - after for before, after in pairwise(rows)][::-1])[::-1] if len(self.sizes) > 1 else (self.last,)
+        return self.last.split(self.ending[::-1])[::-1] if len(self.sizes) > 1 else (self.last,)
 
     @property
     def mask(self) -> Tensor:
@@ -125,14 +136,16 @@ def known_lengths(mask: Tensor) -> list[int] | None:
     return getattr(mask, "_valid_steps", None)
 
 
-def one_block(lengths: Sequence[int]) -> list[int]:
-    """Cut nothing: one block up to the longest row."""
-    return [lengths[0]]
+def _longest(lengths: Sequence[int]) -> Sequence[int]:
+    return lengths[:1]
 
 
-def every_step(lengths: Sequence[int]) -> list[int]:
-    """Cut after each step: the packed form."""
-    return list(range(1, lengths[0] + 1))
+def _all(lengths: Sequence[int]) -> Sequence[int]:
+    return range(1, lengths[0] + 1)
+
+
+one_block: Final = Cut(_longest)
+every_step: Final = Cut(_all)  # the packed form
 
 
 def order_steps(mask: Tensor, lengths: Sequence[int] | None = None, cut: Cut = one_block, *, go_backwards: bool = False) -> StepOrder:
@@ -141,15 +154,15 @@ def order_steps(mask: Tensor, lengths: Sequence[int] | None = None, cut: Cut = o
     Args:
         mask: (batch, steps), True where a step counts.
         lengths: Valid steps of each row, known on the host; `None`: unknown, so the order is one block of all steps.
-        cut: From the lengths in descending order to the ends of the blocks, ascending; the last is the longest length.
+        cut: Where the blocks end.
         go_backwards: Whether the steps are processed from the last to the first.
     """
     if lengths is None:
         return _rectangle(mask, go_backwards)
     if min(lengths) > 0:
-        ends = cut(sorted(lengths, reverse=True))
+        ends = cut.ends(sorted(lengths, reverse=True))
         if len(ends) == 1:
-            return _one_block(mask, np.asarray(lengths, dtype=np.int64), go_backwards)
+            return _one_block(mask, np.asarray(lengths, dtype=np.int64), min(ends[0], mask.shape[1]), go_backwards)
     return _blocks(mask, np.asarray(lengths, dtype=np.int64), cut, go_backwards)
 
 
@@ -186,23 +199,24 @@ def _rectangle(mask: Tensor, go_backwards: bool) -> StepOrder:
     first = batch * step
     last = first[(count[:, 0] - 1).clamp_min(0)] + row
     sizes = ((steps, batch),)
-    return StepOrder(sizes, front.t().reshape(-1), padded.t().reshape(-1), last, first, mask, go_backwards, alive=count[:, 0] > 0)
+    return StepOrder(sizes, (batch,), front.t().reshape(-1), padded.t().reshape(-1), last, first, mask, go_backwards, alive=count[:, 0] > 0)
 
 
-def _one_block(mask: Tensor, lengths: np.ndarray, go_backwards: bool) -> StepOrder:
+def _one_block(mask: Tensor, lengths: np.ndarray, span: int, go_backwards: bool) -> StepOrder:
     """One block of rows that each have a step: nothing is to be gained by sorting them."""
-    batch, longest, count = len(lengths), int(lengths.max()), int(lengths.sum())
-    step = np.arange(longest)[:, None]
+    batch, count = len(lengths), int(lengths.sum())
+    step = np.arange(span)[:, None]
     outside = step >= lengths
     within = np.where(outside, 0, step)  # padding repeats a row's first step, as below
     place = np.cumsum(lengths) - lengths + (lengths - 1 - within if go_backwards else within)
     there = partial(_to_device, device=mask.device)
     return StepOrder(
-        sizes=((longest, batch),),
+        sizes=((span, batch),),
+        ending=(batch,),
         source=_valid_positions(mask, count).index_select(0, there(place.reshape(-1))),
-        padded=there(outside.reshape(-1)) if longest * batch > count else None,
+        padded=there(outside.reshape(-1)) if span * batch > count else None,
         last=there((lengths - 1) * batch + np.arange(batch)),
-        first=there(batch * np.arange(longest)),
+        first=there(batch * np.arange(span)),
         given=mask,
         go_backwards=go_backwards,
     )
@@ -216,10 +230,12 @@ def _blocks(mask: Tensor, lengths: np.ndarray, cut: Cut, go_backwards: bool) -> 
     nothing = descending[0] == 0
     if nothing:  # one step runs all the same, so that weights get gradients, of zeros
         descending[0] = 1
-    ends = np.asarray(cut(descending.tolist()))
+    ends = np.minimum(cut.ends(descending.tolist()), mask.shape[1])
     begins = np.append(0, ends[:-1])
     alive, spans = len(rows) - np.searchsorted(descending[::-1], begins, side="right"), ends - begins
-    rows_at = np.repeat(alive, spans)
+    ending = alive - np.append(alive[1:], 0)
+    kept = np.minimum(-(-alive // cut.rows) * cut.rows, alive[0])
+    rows_at = np.repeat(kept, spans)
     first = np.cumsum(rows_at) - rows_at
     step, rank = np.arange(ends[-1])[:, None], np.arange(alive[0])
     filled = rank < rows_at[:, None]  # (steps, ranks)
@@ -230,10 +246,11 @@ def _blocks(mask: Tensor, lengths: np.ndarray, cut: Cut, go_backwards: bool) -> 
     place = starts[: alive[0]] + (longest - 1 - within if go_backwards else within)
     there = partial(_to_device, device=mask.device)
     return StepOrder(
-        sizes=tuple(zip(spans.tolist(), alive.tolist(), strict=True)),
+        sizes=tuple(zip(spans.tolist(), kept.tolist(), strict=True)),
+        ending=tuple(ending.tolist()),
         source=_valid_positions(mask, int(lengths.sum())).index_select(0, there(place[filled])),
         padded=there(outside[filled]) if rows_at.sum() > descending.sum() else None,
-        last=there(first[longest - 1] + rank - np.repeat((first[begins])[::-1], (alive - np.append(alive[1:], 0))[::-1])),
+        last=there(first[longest - 1] + rank - np.repeat((first[begins])[::-1], ending[::-1])),
         first=there(first),
         given=mask,
         go_backwards=go_backwards,

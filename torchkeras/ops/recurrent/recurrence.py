@@ -87,14 +87,15 @@ def _dense_kernel(mode: str, weights: Weights, data: Tensor, states: States, ord
     parts: list[Tensor] = []
     ended: list[tuple[Tensor, ...]] = []
     blocks = data.split([span * rows for span, rows in order.sizes])
+    left = order.sizes[0][1]  # rows that have steps after a block
     for (span, rows), block, ends in zip(order.sizes, blocks, order.ends, strict=True):
         if rows < states[0].shape[0]:
             states = tuple(state[:rows] for state in states)
         outputs, states = run_fused(mode, block.view(span, rows, -1), states, weights, batch_first=False)
         parts.append(outputs.reshape(span * rows, -1))
-        stay = rows - ends.shape[0]
+        begin, left = left, left - ends.shape[0]
         if count:
-            ended.append((parts[-1].index_select(0, ends), *(state[stay:] for state in states[1:count])))
+            ended.append((parts[-1].index_select(0, ends), *(state[left:begin] for state in states[1:count])))
     return parts, tuple(torch.cat(each) if len(ended) > 1 else each[0] for each in zip(*reversed(ended), strict=True))
 
 

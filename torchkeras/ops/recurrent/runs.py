@@ -92,7 +92,7 @@ def run(
         known = mask.sum(1).tolist()  # packing needs the lengths on the host
     cut: Cut = every_step if form == "packed" else one_block
     if form == "dense" and masked == "auto":
-        cut = choose_cut(inputs.device, cost_of_a_step(states[0].shape[-1], inputs.shape[-1]), known)
+        cut = choose_cut(inputs, recurrence.mode, cost_of_a_step(states[0].shape[-1], inputs.shape[-1]), known)
     order = remembered_order(mask, known, cut, go_backwards=go_backwards)
     return _run_ordered(recurrence, inputs, states, constants, order, form, wanted)
 
