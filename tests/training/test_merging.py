@@ -68,6 +68,29 @@ def test_the_results_are_those_of_the_batches(monkeypatch, name):
     np.testing.assert_allclose(values, net.evaluate(x, y, batch_size=BATCH, verbose=0), rtol=1e-6)
 
 
+@pytest.mark.parametrize("sequences", [True, False])
+@pytest.mark.parametrize("cell", [layers.LSTM, layers.GRU])
+def test_masked_steps_of_any_number_are_computed_together(monkeypatch, cell, sequences):
+    """The model does not say how many steps there are; the data do."""
+    words = layers.Embedding(9, 4, mask_zero=True)
+    net = models.Sequential([words, layers.Bidirectional(cell(5, return_sequences=sequences)), layers.Dense(3, activation="softmax")])
+    net.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    random = np.random.RandomState(0)
+    x = random.randint(0, 9, (SAMPLES, 12)) * (np.arange(12) < random.randint(0, 13, (SAMPLES, 1)))
+    y = random.randint(0, 3, (SAMPLES, 12, 1) if sequences else SAMPLES)
+    predicted, values = net.predict(x, batch_size=BATCH), net.evaluate(x, y, batch_size=BATCH, verbose=0)
+    sizes = Sizes(net)
+    assert sizes.largest(lambda: net.predict(x, batch_size=BATCH)) == SAMPLES
+    assert sizes.largest(lambda: net.evaluate(x, y, batch_size=BATCH, verbose=0)) == SAMPLES
+    monkeypatch.setattr(merging, "STEPPING_ROOM", 3 * BATCH * 4 * 12 * 10)  # three batches of both directions, all steps
+    monkeypatch.setattr(merging, "ROOM", 0)
+    assert sizes.largest(lambda: net.predict(x, batch_size=BATCH)) == (3 * BATCH if sequences else SAMPLES)
+    monkeypatch.setattr(merging, "STEPPING_ROOM", 0)
+    assert sizes.largest(lambda: net.predict(x, batch_size=BATCH)) == BATCH
+    np.testing.assert_allclose(predicted, net.predict(x, batch_size=BATCH), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(values, net.evaluate(x, y, batch_size=BATCH, verbose=0), rtol=1e-5)
+
+
 def test_large_rows_stay_in_their_batches(monkeypatch):
     monkeypatch.setattr(merging, "ROOM", 4 * 6 * 3 * BATCH)  # three batches of the widest value
     net, (x, _) = compiled(layers.Dense(5, input_shape=(6,))), data()

@@ -64,13 +64,13 @@ def merged(model: Compiling, batches: Batches, hooks: CallbackList, what: str, c
         return batches
     if compiled is not None and not _means(compiled, batches, model):
         return batches
-    times = _rows(model) // batches.batch_size
+    times = _rows(model, batches) // batches.batch_size
     if times < 2:
         return batches
     return batches.regrouped(times * batches.batch_size)
 
 
-def _rows(model: Any) -> int:
+def _rows(model: Any, batches: ArrayBatches | DiskBatches) -> int:
     """How many rows may be computed at once; 0 where they cannot be put together."""
     record = model._record_
     if record is None or any(step.kwargs for step in record.steps):
@@ -86,9 +86,11 @@ def _rows(model: Any) -> int:
         if getattr(layer, "stateful", False) or layer.activity_regularizer is not None or layer._call_losses or layer._callable_losses:
             return 0
     shapes = [info.shape for info in record.infos]
-    if any(not shape or shape[0] is not None or None in shape[1:] for shape in shapes):
+    if any(not shape or shape[0] is not None for shape in shapes):
         return 0
-    row = 4 * max(prod(shape[1:]) for shape in shapes)
+    # an axis of any length, as that of the steps, is at most as long as the longest one of the data
+    longest = max((size for leaf in present(batches.packing.structures[0]) for size in leaf.shape[1:]), default=1)
+    row = 4 * max(prod(longest if size is None else size for size in shape[1:]) for shape in shapes)
     return max(ROOM // row, min(STEPPING_ROOM // row, STEPPING_ROWS)) if stepping else ROOM // row
 
 
