@@ -91,9 +91,11 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """
     if x.ndim < 2:
         raise ValueError(f"softmax needs a tensor of at least two axes, but got the shape {tuple(x.shape)}.")
-    y = short_rows.softmax(x) if axis == -1 else torch.softmax(x, axis)
-    if axis == -1 and _leaves(x):
-        _remember(y, x, "softmax")
+    if axis != -1 or is_compiling():
+        return torch.softmax(x, axis)
+    y = short_rows.softmax(x)
+    if (_always_leaves[0] or (x.requires_grad and torch.is_grad_enabled())) and not x.is_inference():  # _leaves(x), without its frame
+        y._keras_origin = ("softmax", x, x._version, y._version)  # type: ignore[attr-defined]
     return y
 
 

@@ -11,14 +11,16 @@ from typing import Final
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.compiler import is_compiling
 
+_tracing_state = torch._C._get_tracing_state
 REGISTER: Final = {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 0)  # float32 numbers
 MANY: Final = 1024  # numbers from which on turning them around pays
 
 
 def softmax(x: Tensor) -> Tensor:
     """`torch.softmax(x, -1)`."""
-    if not _are_short_and_many(x):
+    if _tracing_state() is not None or x.shape[-1] >= REGISTER or not _are_short_and_many(x):  # most rows are long: asked without a frame more
         return torch.softmax(x, -1)
     return x.reshape(-1, x.shape[-1]).t().softmax(0).t().contiguous().view(x.shape)
 
@@ -38,6 +40,6 @@ def cross_entropy(scores: Tensor, ids: Tensor, *, reduction: str = "mean", ignor
 
 
 def _are_short_and_many(x: Tensor) -> bool:
-    if type(x) is not Tensor or torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+    if type(x) is not Tensor or is_compiling() or _tracing_state() is not None:
         return False
     return x.shape[-1] < REGISTER and x.numel() >= MANY and x.dtype is torch.float32 and x.device.type == "cpu"
