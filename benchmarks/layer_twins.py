@@ -94,11 +94,11 @@ def core() -> list[Twin]:
 
 
 class Penalty(nn.Module):
-    """Keeps a penalty on its input for the loss, as a loop by hand does."""
+    """Keeps the penalty of a sample on its input for the loss and hands the input on, as a loop by hand does."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        self.penalty = 0.1 * inputs.square().sum()
-        return inputs.view_as(inputs)
+        self.penalty = 0.1 * inputs.square().sum() / inputs.shape[0]
+        return inputs
 
 
 def _masked(inputs: Tensor) -> Tensor:
