@@ -19,9 +19,10 @@ IMAGE, KERNEL = torch.zeros(1, 4, 5, 2), torch.zeros(2, 2, 2, 3)
     [
         (lambda: K.conv2d(IMAGE[0], KERNEL), r"an input and a kernel of 4 axes each, but got the shapes \(4, 5, 2\)"),
         (lambda: K.conv2d(IMAGE, KERNEL[:, :, :1]), r"2 channels \(channels_last\) for a kernel of shape \(2, 2, 1, 3\), which takes 1"),
-        (lambda: K.conv2d(IMAGE, KERNEL, padding="full"), "conv2d takes padding 'valid' or 'same', but got 'full'"),
+        (lambda: K.conv2d(IMAGE, KERNEL, padding="full"), r"conv2d takes for `padding` one of \['valid', 'same'\], but got 'full'"),
         (lambda: K.conv2d(IMAGE, KERNEL, padding="causal"), "but got 'causal'"),
-        (lambda: K.conv2d(IMAGE, KERNEL, strides=(2, 2, 2)), r"strides as 2 numbers, but got \(2, 2, 2\)"),
+        (lambda: K.conv2d(IMAGE, KERNEL, strides=(2, 2, 2)), r"conv2d takes for `strides` .* a tuple of 2 of them, but got \(2, 2, 2\)"),
+        (lambda: K.conv2d(IMAGE, KERNEL, strides=0), "conv2d takes for `strides` a whole number of at least 1 .*, but got 0"),
         (lambda: K.conv2d(IMAGE, KERNEL, strides=2, dilation_rate=2), r"not both, but got strides \(2, 2\) and dilation_rate \(2, 2\)"),
         (lambda: K.conv2d(IMAGE, KERNEL, data_format="last"), "data_format must be one of"),
         (lambda: K.conv2d_transpose(IMAGE, KERNEL, (1, 5, 6, 2)), "which makes 2 channels of 3"),
@@ -29,7 +30,7 @@ IMAGE, KERNEL = torch.zeros(1, 4, 5, 2), torch.zeros(2, 2, 2, 3)
             lambda: K.conv2d_transpose(IMAGE, KERNEL.mT, (1, 9, 6, 3)),
             r"output_shape \(1, 9, 6, 3\).* has the lengths \[8, 5\], but the input has \[4, 5\]",
         ),
-        (lambda: K.pool2d(IMAGE, (2,)), r"pool2d takes pool_size as 2 numbers, but got \(2,\)"),
+        (lambda: K.pool2d(IMAGE, (2,)), r"pool2d takes for `pool_size` .*, but got \(2,\)"),
         (lambda: K.pool2d(IMAGE, (2, 2), pool_mode="sum"), "pool_mode 'max' or 'avg', but got 'sum'"),
         (lambda: K.pool3d(IMAGE, (2, 2, 2)), r"pool3d takes a tensor of 5 axes, but got the shape \(1, 4, 5, 2\)"),
         (lambda: K.temporal_padding(IMAGE), r"temporal_padding takes a tensor of 3 axes"),
@@ -75,3 +76,12 @@ def test_channels_last_is_a_view_of_the_kernel_s_own_layout():
     made = K.conv2d(x, torch.randn(3, 3, 16, 32), padding="same")
     assert made.is_contiguous()
     assert K.pool2d(made, (2, 2), (2, 2)).is_contiguous()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("pool_mode", ["max", "avg"])
+def test_a_volume_may_be_smaller_than_the_window(pool_mode: str, dtype: torch.dtype):
+    x = torch.arange(8.0).to(dtype).reshape(1, 2, 2, 2, 1)
+    pooled = K.pool3d(x, (3, 3, 3), (2, 2, 2), "same", pool_mode=pool_mode)
+    assert pooled.dtype == dtype
+    assert pooled.flatten().tolist() == [7.0 if pool_mode == "max" else 3.5]

@@ -14,8 +14,11 @@ from torch import Tensor
 
 from torchkeras.backend.conversion import as_size, as_tensor, recorded
 from torchkeras.backend.keras1 import keras1_spelling
-from torchkeras.backend.windows import as_tuple, channels_back, channels_to_front, check_padding, check_strides, pad_unevenly, window_padding
+from torchkeras.backend.windows import channels_back, channels_to_front, check_strides
 from torchkeras.config import normalize_data_format
+from torchkeras.layers.spatial import choice, whole_numbers
+from torchkeras.ops.padding import pad_space
+from torchkeras.ops.windows import divided_pads, window_pads
 from torchkeras.shapes import conv_output_length
 
 _CONVOLUTIONS: Final[dict[int, Callable[..., Tensor]]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -35,8 +38,8 @@ def _convolve(
 ) -> Tensor:
     x, kernel = _operands(x, kernel, who, axes)
     data_format = normalize_data_format(data_format)
-    padding = check_padding(padding, who, ("valid", "same", "causal") if who == "conv1d" else ("valid", "same"))
-    step, dilation = as_tuple(strides, axes, who, "strides"), as_tuple(dilation_rate, axes, who, "dilation_rate")
+    padding = choice(padding, ("valid", "same", "causal") if who == "conv1d" else ("valid", "same"), "padding", who)
+    step, dilation = whole_numbers(strides, axes, "strides", who), whole_numbers(dilation_rate, axes, "dilation_rate", who)
     check_strides(step, dilation, who)
     images = channels_to_front(x, data_format)
     if images.shape[1] != kernel.shape[-2]:
@@ -44,7 +47,8 @@ def _convolve(
             f"{who} got an input with {images.shape[1]} channels ({data_format}) for a kernel of shape {tuple(kernel.shape)}, "
             f"which takes {kernel.shape[-2]}."
         )
-    images, pads = pad_unevenly(images, window_padding(images.shape[2:], kernel.shape[:-2], step, dilation, padding))
+    pads, rest = divided_pads(images.shape[2:], padding, kernel.shape[:-2], step, dilation)
+    images = channels_to_front(pad_space(x, rest, data_format == "channels_first"), data_format)
     groups = 1
     if depthwise:
         groups = kernel.shape[-2]
@@ -189,8 +193,8 @@ def _transposed(
     """The gradient of a convolution that would turn something of `output_shape` into something of the shape of `x`."""
     x, kernel = _operands(x, kernel, who, axes)
     data_format = normalize_data_format(data_format)
-    padding = check_padding(padding, who)
-    step, dilation = as_tuple(strides, axes, who, "strides"), as_tuple(dilation_rate, axes, who, "dilation_rate")
+    padding = choice(padding, ("valid", "same"), "padding", who)
+    step, dilation = whole_numbers(strides, axes, "strides", who), whole_numbers(dilation_rate, axes, "dilation_rate", who)
     check_strides(step, dilation, who)
     spatial = output_shape[2:] if data_format == "channels_first" else output_shape[1:-1]
     wanted = [as_size(dim) for dim in spatial]
@@ -208,7 +212,7 @@ def _transposed(
             f"{who} cannot give the output_shape {tuple(output_shape)}: a convolution ({padding!r}, strides {step}) of it has the lengths {back}, "
             f"but the input has {list(images.shape[2:])}."
         )
-    near = [pair[0] for pair in window_padding(wanted, window, step, dilation, padding)]
+    near = [pair[0] for pair in window_pads(wanted, padding, window, step, dilation)]
     bare = [
         (length - 1) * s - 2 * p + (size - 1) * d + 1 for length, s, p, size, d in zip(images.shape[2:], step, near, window, dilation, strict=True)
     ]

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Final
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.backend.conversion import as_tensor, recorded
 from torchkeras.backend.keras1 import keras1_spelling
-from torchkeras.backend.windows import as_tuple, channels_back, channels_to_front, check_padding, pad_unevenly, window_padding
+from torchkeras.backend.windows import channels_back, channels_to_front
 from torchkeras.config import normalize_data_format
+from torchkeras.layers.spatial import choice, whole_numbers
+from torchkeras.ops.pooling import average_pool, max_pool, pool_same
 
-_MAXIMA: Final[dict[int, Callable[..., Tensor]]] = {2: F.max_pool2d, 3: F.max_pool3d}
-_AVERAGES: Final[dict[int, Callable[..., Tensor]]] = {2: F.avg_pool2d, 3: F.avg_pool3d}
+_KERNELS: Final[dict[str, Callable[..., Tensor]]] = {"max": max_pool, "avg": average_pool}
 
 
 def _pool(x: Any, pool_size: Any, strides: Any, padding: Any, data_format: str | None, pool_mode: str, axes: int, who: str) -> Tensor:
     x = as_tensor(x)
     if x.ndim != axes + 2:
         raise ValueError(f"{who} takes a tensor of {axes + 2} axes, but got the shape {tuple(x.shape)}.")
-    if pool_mode not in ("max", "avg"):
+    if pool_mode not in _KERNELS:
         raise ValueError(f"{who} takes pool_mode 'max' or 'avg', but got {pool_mode!r}.")
     data_format = normalize_data_format(data_format)
-    padding = check_padding(padding, who)
-    window, step = as_tuple(pool_size, axes, who, "pool_size"), as_tuple(strides, axes, who, "strides")
+    kernel = functools.partial(_KERNELS[pool_mode], ceil=choice(padding, ("valid", "same"), "padding", who) == "same")
+    window, step = whole_numbers(pool_size, axes, "pool_size", who), whole_numbers(strides, axes, "strides", who)
     images = channels_to_front(x, data_format)
-    pads = window_padding(images.shape[2:], window, step, (1,) * axes, padding)
-    if pool_mode == "max":
-        images, even = pad_unevenly(images, pads, -torch.inf)
-        return channels_back(_MAXIMA[axes](images, window, step, even), data_format)
-    padded, even = pad_unevenly(images, pads)
-    pooled = _AVERAGES[axes](padded, window, step, even, count_include_pad=False)
-    if padded is not images:
-        # padding does not count: undo the division by the whole window
-        share = F.pad(images.new_ones((1, 1, *images.shape[2:])), [width for pair in reversed(pads) for width in pair])
-        pooled = pooled / _AVERAGES[axes](share, window, step)
+    pooled = pool_same(images, window, step, kernel) if kernel.keywords["ceil"] else kernel(images, window, step)
     return channels_back(pooled, data_format)
 
 

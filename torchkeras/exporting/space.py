@@ -12,8 +12,7 @@ from torchkeras import layers
 from torchkeras.exporting.table import Call, emits
 from torchkeras.exporting.texts import one_or_all
 from torchkeras.exporting.writer import Made, Value
-from torchkeras.layers.pooling import _same_pool
-from torchkeras.layers.spatial import Pads, divide_pads
+from torchkeras.ops.windows import Pads, divide_pads, pads_of_pool
 
 
 def images(call: Call) -> tuple[str, bool]:
@@ -163,7 +162,7 @@ def pooling(call: Call) -> Made:
     sizes = sizes_of(call)
     if None in sizes and max(strides) > 1:
         return Made(_pooled_by_size(call, image, largest), moved)
-    near, surplus = _same_pool([size or 1 for size in sizes], window, strides)  # where all strides are 1, sizes do not matter
+    near, surplus = pads_of_pool(tuple(size or 1 for size in sizes), window, strides)  # where all strides are 1, sizes do not matter
     options = _arguments(stride=(one_or_all(strides), one_or_all(window)), padding=(one_or_all(near), "0"))
     counting = "" if largest else ", count_include_pad=False"
     made = f"{call.part(f'nn.{kind}({one_or_all(window)}{options}, ceil_mode=True{counting})')}({image})"

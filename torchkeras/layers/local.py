@@ -15,7 +15,8 @@ from torchkeras.layers import layouts
 from torchkeras.layers.base import layer_registry
 from torchkeras.layers.input_spec import InputSpec
 from torchkeras.layers.room import take
-from torchkeras.layers.spatial import SpatialLayer, choice, pad_space, whole_numbers
+from torchkeras.layers.spatial import SpatialLayer, choice, whole_numbers
+from torchkeras.ops.padding import pad_space
 from torchkeras.shapes import conv_output_length
 
 # by rank and whether channels come first: the order of the axes of all windows as (places, batch, entries of a window)

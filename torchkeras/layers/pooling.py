@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.compiler import is_compiling
 
@@ -23,11 +21,10 @@ from torchkeras.layers.global_pooling import (
 )
 from torchkeras.layers.input_spec import InputSpec
 from torchkeras.layers.spatial import TO_KERAS, TO_TORCH, SpatialLayer, choice, whole_numbers
-from torchkeras.shapes import same_padding
+from torchkeras.ops.pooling import average_by_planes, average_pool, max_pool, pool_same
 
 # torch's kernel for volumes copies channels-last ones; samples with at least so many entries are averaged faster plane by plane
 _LARGE_VOLUME = 1 << 13
-_AVERAGES: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 # batches of at most so many entries take longer to permute, forth and back, than to pool
 _SMALL_BATCH = 1 << 11
 _EXACT = (torch.float32, torch.float64)
@@ -91,34 +88,14 @@ class Pooling(SpatialLayer):
         """Pool a padded image, whose axes of space are those from `first` on."""
         if self._even is not None:  # neither the input's size nor the side matters
             return self._reduce(image, window, strides, self._even[first - 1])
-        near, drop = (_same_pool if is_compiling() else _known_same_pool)(image.shape[first:], window, strides)
-        outputs = self._reduce(image, window, strides, near)
-        for axis, surplus in enumerate(drop, start=first):
-            if surplus:
-                outputs = outputs.narrow(axis, 1, outputs.shape[axis] - 1)
-        return outputs
-
-
-def _same_pool(sizes: Sequence[int], window: Sequence[int], strides: Sequence[int]) -> tuple[list[int], list[bool]]:
-    """For "same": what to pad on both sides, and on which axes the first output is then too many.
-
-    TensorFlow pads the far side one more where the sum is odd. With a stride, the kernel's `ceil_mode` lets the last window reach out
-    so far. Without one, the near side gets that one more too, which makes one output too many, at the beginning.
-    """
-    pads = [same_padding(*axis) for axis in zip(sizes, window, strides, strict=True)]
-    drop = [far > near and stride == 1 for (near, far), stride in zip(pads, strides, strict=True)]
-    return [far if surplus else near for (near, far), surplus in zip(pads, drop, strict=True)], drop
-
-
-_known_same_pool = functools.lru_cache(_same_pool)
+        return pool_same(image, window, strides, self._reduce, first)
 
 
 class MaxPooling(Pooling):
     """Base of MaxPooling1D, MaxPooling2D and MaxPooling3D; the arguments are theirs."""
 
     def _reduce(self, image: Tensor, window: Any, strides: Any, padding: Any) -> Tensor:
-        function = torch.max_pool2d if len(window) == 2 else torch.max_pool3d
-        return function(image, window, strides, padding, 1, self._pads_same)
+        return max_pool(image, window, strides, padding, self._pads_same)
 
 
 class AveragePooling(Pooling):
@@ -127,8 +104,7 @@ class AveragePooling(Pooling):
     knows_padded_volumes = False
 
     def _reduce(self, image: Tensor, window: Any, strides: Any, padding: Any) -> Tensor:
-        function = _AVERAGES[len(window)]
-        return function(image, window, strides, padding, self._pads_same, False)
+        return average_pool(image, window, strides, padding, self._pads_same)
 
 
 @layer_registry.add("MaxPool1D")
@@ -295,20 +271,8 @@ class AveragePooling3D(AveragePooling):
         self._by_planes = large and not self._channels_first
 
     def _reduce(self, image: Tensor, window: Any, strides: Any, padding: Any) -> Tensor:
-        if not self._by_planes and ((image.dtype in _EXACT and not self._pads_same) or self._kernel_knows(image, window)):
-            return F.avg_pool3d(image, window, strides, padding, self._pads_same, False)
-        # the average of averages is the average here, since the number of entries in a window is a product over the axes
-        near, rows, columns = padding if self._pads_same else (0, 0, 0)
-        batch, depth = image.shape[0], image.shape[2]
-        planes = super()._reduce(image.transpose(1, 2).flatten(0, 1), window[1:], strides[1:], (rows, columns))
-        pixels = planes.unflatten(0, (batch, depth)).transpose(1, 2).flatten(3)  # (batch, channels, depth, rows * columns)
-        return super()._reduce(pixels, (window[0], 1), (strides[0], 1), (near, 0)).unflatten(3, planes.shape[2:])
-
-    def _kernel_knows(self, image: Tensor, window: Any) -> bool:
-        """Whether torch's kernel for volumes takes this one: it knows no half precision on the CPU, nor a padded one smaller than the window."""
-        if image.dtype not in _EXACT and image.is_cpu and image.dtype in (torch.bfloat16, torch.float16):
-            return False
-        return not self._pads_same or all(size >= reach for size, reach in zip(image.shape[2:], window, strict=True))
+        average = average_by_planes if self._by_planes else average_pool
+        return average(image, window, strides, padding, self._pads_same)
 
 
 MaxPool1D = MaxPooling1D

@@ -1,4 +1,4 @@
-"""What layers over steps, images and volumes share: their arguments, their axes, and how "same" pads.
+"""What layers over steps, images and volumes share: their arguments and their axes.
 
 torch's kernels want (batch, channels, *space). A channels-last tensor, permuted, is that in torch's channels-last memory
 format, which the kernels run on without a copy, and faster than on contiguous memory.
@@ -9,18 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from torch import Tensor
-
 from torchkeras import config
 from torchkeras.layers.base import Layer
-from torchkeras.ops.padding import pad
-from torchkeras.shapes import same_padding
 
 # orders of axes: from (batch, *space, channels) to (batch, channels, *space), and back
 TO_TORCH = {1: (0, 2, 1), 2: (0, 3, 1, 2), 3: (0, 4, 1, 2, 3)}
 TO_KERAS = {1: (0, 2, 1), 2: (0, 2, 3, 1), 3: (0, 2, 3, 4, 1)}
-
-Pads = list[tuple[int, int]]  # one (near side, far side) for each axis of the space
 
 
 class SpatialLayer(Layer):
@@ -123,27 +117,3 @@ def choice(value: Any, known: Sequence[str], argument: str, who: str) -> str:
     if text not in known:
         raise ValueError(f"{who} takes for `{argument}` one of {list(known)}, but got {value!r}.")
     return text
-
-
-def window_pads(sizes: Sequence[int], padding: str, window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]) -> Pads:
-    """What "valid", "same" or "causal" adds on the two sides of each axis of an input of these sizes."""
-    if padding == "valid":
-        return [(0, 0)] * len(window)
-    if padding == "causal":
-        return [((size - 1) * rate, 0) for size, rate in zip(window, dilation, strict=True)]
-    return [same_padding(*axis) for axis in zip(sizes, window, strides, dilation, strict=True)]
-
-
-def divide_pads(pads: Pads) -> tuple[tuple[int, ...], Pads | None]:
-    """What a kernel can pad by itself, the same on both sides, and what is left for `pad_space` (`None`: nothing)."""
-    inside = tuple(min(pad) for pad in pads)
-    rest = [(near - both, far - both) for (near, far), both in zip(pads, inside, strict=True)]
-    return inside, rest if any(map(any, rest)) else None
-
-
-def pad_space(inputs: Tensor, pads: Sequence[tuple[int, int]], channels_first: bool) -> Tensor:
-    """A copy of the input with zeros around its axes of space."""
-    flat = [] if channels_first else [0, 0]
-    for near, far in reversed(pads):  # torch counts from the last axis
-        flat += [near, far]
-    return pad(inputs, flat)

@@ -34,6 +34,16 @@ def pad(x: Tensor, widths: Sequence[int]) -> Tensor:
     return _padded(x, pads)
 
 
+def pad_space(x: Tensor, pads: Sequence[tuple[int, int]] | None, channels_first: bool) -> Tensor:
+    """The input with zeros on the (near, far) side of its axes of space; `None`: nowhere."""
+    if pads is None:
+        return x
+    flat = [] if channels_first else [0, 0]
+    for near, far in reversed(pads):  # torch counts from the last axis
+        flat += [near, far]
+    return pad(x, flat)
+
+
 def _is_plain(x: Tensor) -> bool:
     """Whether it may be written in place, and the gradient by hand: what rewrites operations sees `F.pad`."""
     return (

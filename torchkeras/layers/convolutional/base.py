@@ -10,7 +10,9 @@ from torch import Tensor
 from torchkeras import activations, constraints, generations, initializers, regularizers
 from torchkeras.layers import layouts
 from torchkeras.layers.input_spec import InputSpec
-from torchkeras.layers.spatial import Pads, SpatialLayer, choice, divide_pads, pad_space, whole_numbers, window_pads
+from torchkeras.layers.spatial import SpatialLayer, choice, whole_numbers
+from torchkeras.ops.padding import pad_space
+from torchkeras.ops.windows import Pads, divide_pads, divided_pads, window_pads
 
 
 class ConvolutionLayer(SpatialLayer):
@@ -100,9 +102,9 @@ class ConvolutionLayer(SpatialLayer):
         if self._pads is not None:
             inside, rest = self._kernel_padding, self._rest
         else:
-            shape = inputs.shape
-            inside, rest = divide_pads(self._find_pads([shape[axis] for axis in self._space]))
-        return (inputs if rest is None else pad_space(inputs, rest, self._channels_first)), inside
+            sizes = inputs.shape[2:] if self._channels_first else inputs.shape[1:-1]
+            inside, rest = divided_pads(sizes, self.padding, self.kernel_size, self.strides, self.dilation_rate)
+        return pad_space(inputs, rest, self._channels_first), inside
 
     def _store_as_data(self, *names: str) -> None:
         """Let these kernels be stored in the memory format of the data, so that no call converts one of them."""

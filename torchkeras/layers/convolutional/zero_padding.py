@@ -8,7 +8,8 @@ from torch import Tensor
 
 from torchkeras.layers.base import layer_registry
 from torchkeras.layers.input_spec import InputSpec
-from torchkeras.layers.spatial import SpatialLayer, pad_space, pairs, whole_numbers
+from torchkeras.layers.spatial import SpatialLayer, pairs, whole_numbers
+from torchkeras.ops.padding import pad_space
 
 
 class ZeroPadding(SpatialLayer):

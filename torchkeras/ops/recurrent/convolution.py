@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from torchkeras.ops.padding import pad_space
 from torchkeras.ops.recurrent.steps import Activation, States, lstm_gates
 from torchkeras.ops.recurrent.weights import Weights
-from torchkeras.shapes import same_padding
+from torchkeras.ops.windows import divided_pads
 
 
 def convolve(
@@ -25,13 +26,8 @@ def convolve(
         padding: "same" or "valid".
         strides, dilation: Of both axes.
     """
-    if padding != "same":
-        return F.conv2d(inputs, weight, bias, strides, 0, dilation)
-    top, bottom = same_padding(inputs.shape[2], weight.shape[2], strides[0], dilation[0])
-    left, right = same_padding(inputs.shape[3], weight.shape[3], strides[1], dilation[1])
-    if top == bottom and left == right:
-        return F.conv2d(inputs, weight, bias, strides, (top, left), dilation)
-    return F.conv2d(F.pad(inputs, (left, right, top, bottom)), weight, bias, strides, 0, dilation)
+    pads, rest = divided_pads(inputs.shape[2:], padding, weight.shape[2:], strides, dilation)
+    return F.conv2d(pad_space(inputs, rest, True), weight, bias, strides, pads, dilation)
 
 
 def conv_lstm_step(
