@@ -18,6 +18,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from torchkeras.utils.shared_memory import Inbox, Outbox
+
 ORPHAN_CHECK: Final = 5.0  # seconds between two looks whether the parent still lives
 
 
@@ -64,6 +66,7 @@ class WorkerProcess:
             warnings.filterwarnings("ignore", message=r".*multi-threaded.*fork", category=DeprecationWarning)
             self._process.start()
         theirs.close()
+        self._inbox = Inbox(self._connection)
 
     @property
     def pid(self) -> int | None:
@@ -80,7 +83,7 @@ class WorkerProcess:
         try:
             self._connection.send(request)
             connection.wait([self._connection, self._process.sentinel])
-            reply: Any = self._connection.recv() if self._connection.poll() else None
+            reply: Any = self._inbox.receive() if self._connection.poll() else None
         except (OSError, EOFError):
             reply = None
         if reply is None:
@@ -103,6 +106,7 @@ class WorkerProcess:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+        self._inbox.close()
         self._connection.close()
 
 
@@ -155,6 +159,7 @@ def _serve(pipe: Any, answer: Callable[[Any, Any], Any], source: Any, parent: in
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)  # OpenMP's threads do not survive a fork; and there are other workers
+    outbox = Outbox(pipe)
     while True:
         try:
             if not pipe.poll(ORPHAN_CHECK):
@@ -169,11 +174,11 @@ def _serve(pipe: Any, answer: Callable[[Any, Any], Any], source: Any, parent: in
         except Exception as error:
             reply = (False, (_sendable(error), traceback.format_exc()))
         try:
-            pipe.send(reply)
+            outbox.send(reply)
         except OSError:
             return
         except Exception as error:  # the batch cannot be pickled
-            pipe.send((False, (_sendable(error), traceback.format_exc())))
+            outbox.send((False, (_sendable(error), traceback.format_exc())))
 
 
 def _sendable(error: Exception) -> Exception:
