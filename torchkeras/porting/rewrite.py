@@ -12,7 +12,9 @@ from torchkeras.layers.legacy_table import CLASSES, TABLE, Spelling
 from torchkeras.models.keras1 import SAMPLES, WORDS
 from torchkeras.porting.detect import KERAS1_CLASSES, detect
 from torchkeras.porting.modules import MOVED, PLAINER, VIRTUAL
+from torchkeras.porting.rewrite_batches import batches_codemod
 from torchkeras.porting.rewrite_tensorflow import tensorflow_codemod, tensorflow_uses
+from torchkeras.porting.rewrite_tf2 import tf2_codemod
 
 PACKAGES: Final = {"torchkeras": "torchkeras", "tf2": "tensorflow.keras"}
 FORMER: Final = ("tensorflow.python.keras", "tensorflow.keras", "keras")
@@ -57,13 +59,34 @@ def port_source(source: str, target: str = "torchkeras") -> Ported:
         raise ImportError("The port command needs libcst: pip install 'torchkeras-native[port]'.") from error
     wrapper = metadata.MetadataWrapper(cst.parse_module(source))
     codemod = _codemod(cst)(PACKAGES[target])
-    changed = wrapper.visit(codemod)
+    changed = _second_pass(cst, metadata, wrapper.visit(codemod), codemod, target)
     if target == "torchkeras":
         changed = _without_tensorflow(cst, metadata, changed, codemod)
     if target == "torchkeras" and found.version is not None and codemod.imported:
         changed = _with_release(cst, changed, found.version)
         codemod.notes.append(Note(1, f"added torchkeras.set_keras_version({found.version!r}): {found.why}", True))
     return Ported(changed.code, sorted(codemod.notes))
+
+
+def _second_pass(cst: Any, metadata: Any, module: Any, codemod: Any, target: str) -> Any:
+    """Batches for samples, and for tf.keras what Keras 1 had; the first pass left every line where it was, so that the report's numbers hold."""
+    wrapper = metadata.MetadataWrapper(module, unsafe_skip_copy=True)
+    positions = wrapper.resolve(metadata.PositionProvider)
+
+    def note(node: Any, text: str, done: bool) -> None:
+        codemod.notes.append(Note(positions[node].start.line, text, done))
+
+    def counted(node: Any, name: str, word: str, now: str) -> None:
+        line = positions[node].start.line
+        codemod.notes[:] = [one for one in codemod.notes if one.line != line or f"{name}: {word} counts samples" not in one.text]
+        note(node, f"{name}: {word} -> {now}, divided by the batch size", True)
+
+    module = wrapper.module.visit(batches_codemod(cst, wrapper.module, counted))
+    if target == "tf2":
+        wrapper = metadata.MetadataWrapper(module, unsafe_skip_copy=True)
+        positions = wrapper.resolve(metadata.PositionProvider)
+        module = wrapper.module.visit(tf2_codemod(cst, wrapper.module, note))
+    return module
 
 
 def _without_tensorflow(cst: Any, metadata: Any, module: Any, codemod: Any) -> Any:
@@ -184,7 +207,7 @@ def _codemod(cst: Any) -> Callable[[str], Any]:
                 return updated_node
             self.imported = True
             if self.package != "torchkeras":
-                for name in sorted(KERAS1_CLASSES & set(names)):
+                for name in sorted(KERAS1_CLASSES & set(names) - {"merge"}):
                     self.note(original_node, f"tf.keras has no {name}: it was dropped after Keras 1", False)
                 if path == "keras.utils" and names == ["np_utils"]:
                     return self.renamed(original_node, updated_node)
