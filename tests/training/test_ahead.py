@@ -132,6 +132,22 @@ def test_a_generator_that_draws_from_torch_is_read_by_the_loop():
     assert not source.by_thread
 
 
+def test_a_generator_that_draws_from_torch_at_its_beginning_is_read_by_the_loop_for_ever():
+    source = Source()
+
+    def shuffled() -> Any:
+        for x, y in source.batches():
+            if source.read % 7 == 1:
+                rows = torch.randperm(8).numpy()
+            yield x[rows], y[rows]
+
+    model, generator = make(), shuffled()
+    model.fit(generator, steps_per_epoch=5, verbose=0)
+    model.fit(generator, steps_per_epoch=9, verbose=0)
+    assert source.read == 14
+    assert not source.by_thread
+
+
 @pytest.mark.parametrize("how", ["predict", "predict_on_batch", "evaluate"])
 def test_a_generator_that_uses_a_model_is_read_by_the_loop(how: str):
     model, other = make(), make()

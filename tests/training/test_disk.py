@@ -122,6 +122,7 @@ def raw(folder: Path, x: Any = None) -> Any:
 @pytest.mark.parametrize("shuffle", [False, "batch", True])
 def test_a_large_memory_map_trains_as_the_array_does(tmp_path: Path, monkeypatch: Any, reader: str, shuffle: Any, spare: int):
     monkeypatch.setattr(disk, "LARGE", 1)
+    monkeypatch.setattr(disk, "SHORT", 1)
     monkeypatch.setattr(disk, "memory_to_spare", lambda: spare)
     threads, histories, weights = set(), [], []
     read, take = Rows.read, Rows.take
@@ -139,8 +140,28 @@ def test_a_large_memory_map_trains_as_the_array_does(tmp_path: Path, monkeypatch
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("torchkeras-worker")]
 
 
+def test_short_rows_stay_in_memory(tmp_path: Path, monkeypatch: Any):
+    monkeypatch.setattr(disk, "LARGE", 1)
+    assert not stays_on_disk(raw(tmp_path, Y))
+    assert stays_on_disk(raw(tmp_path, np.zeros((3, 16), "float32")))
+    with pytest.raises(ValueError, match="class ids from 0 to 9"):
+        make().fit(raw(tmp_path, np.zeros((10, 4), "float32")), np.arange(10), verbose=0)
+
+
+def test_the_system_is_told_when_rows_come_in_order_again(tmp_path: Path, monkeypatch: Any):
+    monkeypatch.setattr(disk, "memory_to_spare", lambda: 0)
+    advised: list[Any] = []
+    monkeypatch.setattr(mapped.Mapped, "advise", lambda self, what, *where: advised.append(what))
+    for shuffle in (False, True):
+        batches = DiskBatches(Packing(Rows(raw(tmp_path), "x"), None, None), 4, shuffle, torch.device("cpu"))
+        list(batches)
+        batches.close()
+        assert (mapped.SCATTERED in advised, advised[-1] == mapped.USUAL) == (shuffle, shuffle)
+
+
 def test_the_system_need_not_take_advice(tmp_path: Path, monkeypatch: Any):
     monkeypatch.setattr(disk, "LARGE", 1)
+    monkeypatch.setattr(disk, "SHORT", 1)
     monkeypatch.setattr(mapped, "_advise", lambda: None)
     by_array, by_map = make(), make()
     x = raw(tmp_path)
@@ -214,6 +235,7 @@ def test_for_a_gpu_the_reader_pins_what_it_reads(tmp_path: Path, monkeypatch: An
 
 def test_small_batches_of_a_file_are_predicted_together(tmp_path: Path, monkeypatch: Any):
     monkeypatch.setattr(disk, "LARGE", 1)
+    monkeypatch.setattr(disk, "SHORT", 1)
     model, asked = make(), []
     read = Rows.read
     monkeypatch.setattr(Rows, "read", lambda self, start, stop: asked.append(stop - start) or read(self, start, stop))
@@ -223,6 +245,7 @@ def test_small_batches_of_a_file_are_predicted_together(tmp_path: Path, monkeypa
 
 def test_data_are_let_go_after_the_run(tmp_path: Path, monkeypatch: Any):
     monkeypatch.setattr(disk, "LARGE", 1)
+    monkeypatch.setattr(disk, "SHORT", 1)
     model, x = make(), raw(tmp_path)
     model.fit(x, Y, verbose=0, validation_data=(x, Y))
     model.evaluate(x, Y, verbose=0)

@@ -44,7 +44,7 @@ class Ahead:
         self.read, self.room, self.hang_timeout, self.touches, self.who = read, max(room, 1), hang_timeout, touches, who
         self.promised = 0  # items that a thread reads or has read, which were not taken yet
         self.alone = False  # the loop has to read
-        self._ended = False
+        self._begun = self._ended = False
         self.left: list[Any] = []  # items that were read and not taken, once nobody reads on
         self._took = [0.0, 0.0]  # seconds for the last two items
         self._crew: Crew | None = None
@@ -73,8 +73,10 @@ class Ahead:
                 yield item
 
     def _by_loop(self) -> Any:
-        if self.alone or self._took[1] <= SLOW:  # to look at what is touched takes as long as a quick item
+        # the first one, since some draw random numbers at the beginning alone; else to look takes as long as a quick item
+        if self.alone or (self._begun and self._took[1] <= SLOW):
             return self._timed(False)
+        self._begun = True
         before = self.touches()
         item = self._timed(False)
         self.alone = self.touches() != before
@@ -118,6 +120,7 @@ class Ahead:
 
 
 _uses = [0]  # calls of any model's fit, evaluate, predict, or of one batch
+_alone: weakref.WeakSet[types.GeneratorType[Any, Any, Any]] = weakref.WeakSet()
 _left: weakref.WeakKeyDictionary[types.GeneratorType[Any, Any, Any], list[Any]] = weakref.WeakKeyDictionary()
 
 
@@ -131,10 +134,19 @@ def touched_by_data() -> Any:
     return torch.get_rng_state().numpy().tobytes(), _uses[0]
 
 
-def keep_left(source: Any, items: list[Any]) -> None:
-    """Keep what was read of a generator, and not used, for who reads it next."""
-    if items and isinstance(source, types.GeneratorType):
-        _left[source] = items
+def keep_left(source: Any, reader: Ahead) -> None:
+    """Keep what was read of a generator, and not used, for who reads it next; and whether no thread may."""
+    left, reader.left = reader.left, []
+    if isinstance(source, types.GeneratorType):
+        if left:
+            _left[source] = left
+        if reader.alone:
+            _alone.add(source)
+
+
+def is_alone(source: Any) -> bool:
+    """Whether an earlier run has found that no thread may read a generator."""
+    return isinstance(source, types.GeneratorType) and source in _alone
 
 
 def going_on(source: Any) -> Iterator[Any]:

@@ -20,6 +20,7 @@ from torchkeras.training.tensors import from_array
 from torchkeras.utils.io_utils import HDF5Matrix
 
 LARGE: Final = 64 << 20  # bytes of a memory map from which on it is read batch by batch: it may not be in memory
+SHORT: Final = 64  # bytes of a row below which it never is: of targets, say, which are checked as a whole
 READ_ROOM: Final = 64 << 20  # bytes of batches that may wait to be taken
 
 
@@ -34,7 +35,7 @@ def stays_on_disk(value: Any) -> bool:
         return False
     cast = (value.dtype.kind not in "iub" and value.dtype != np.float32) or not value.dtype.isnative
     fits = torch.cuda.is_available() and value.nbytes <= torch.cuda.mem_get_info()[0] // 4
-    return cast or (value.nbytes >= LARGE and not fits)
+    return cast or (value.nbytes >= max(LARGE, SHORT * len(value)) and not fits)
 
 
 class Rows:
@@ -115,6 +116,7 @@ class DiskBatches(InMemory):
         super().__init__(packing, batch_size, shuffle, device)
         self.rows: list[Rows] = [leaf for leaf in packing.leaves if isinstance(leaf, Rows)]
         self.maps: list[tuple[Rows, Mapped]] = [(leaf, leaf.mapped) for leaf in self.rows if leaf.mapped is not None]
+        self._scattered = False
         self.reader = Ahead(lambda by_thread: NOTHING, 1, touches=touched_by_data)
 
     def first(self) -> Batch:
@@ -185,10 +187,13 @@ class DiskBatches(InMemory):
             elif fills:
                 mapped.fill(max(WINDOW, 4 * mapped.array.nbytes // self.steps))
             else:
+                self._scattered = True
                 mapped.advise(SCATTERED)
                 mapped.will_take(rows.numpy() + leaf.start)  # type: ignore[union-attr]
 
     def close(self, timeout: float | None = None) -> None:
         self.reader.close(timeout)
-        for _, mapped in self.maps:
-            mapped.advise(USUAL)
+        if self._scattered:
+            self._scattered = False
+            for _, mapped in self.maps:
+                mapped.advise(USUAL)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from torchkeras.training.ahead import Ahead, going_on, keep_left, touched_by_data
+from torchkeras.training.ahead import Ahead, going_on, is_alone, keep_left, touched_by_data
 from torchkeras.training.batches import Batch, Batches, on_device
 from torchkeras.training.resuming.passes import Allowance
 from torchkeras.training.resuming.reads import NOTHING, Reads
@@ -243,12 +243,12 @@ class GeneratorBatches(StreamBatches):
 
     def _begin(self) -> Iterator[Any]:
         self._iterator = going_on(self.source)
+        self.reader.alone = is_alone(self.source) or (isinstance(self.place, Reads) and self.place.journal.has_torch)
         return self.reader.items(self.allowance)
 
     def close(self, timeout: float | None = None) -> None:
         self.reader.close(timeout)
-        left, self.reader.left = self.reader.left, []
-        keep_left(self.source, left)
+        keep_left(self.source, self.reader)
 
 
 class CopiedBatches(StreamBatches):

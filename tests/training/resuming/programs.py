@@ -303,6 +303,11 @@ def generator_ahead(folder: Path) -> Any:
 
 
 @program
+def generator_on_torch_ahead(folder: Path) -> Any:
+    return dense(), {"x": batches(slowly, torch.randperm), "steps_per_epoch": 6, "epochs": 2}  # drawn for every fourth batch
+
+
+@program
 def generator_ahead_of_the_end(folder: Path) -> Any:
     x, y = numbers()
     rng = np.random.default_rng(1)

@@ -49,6 +49,11 @@ class Journal:
             self._after.update({name: after[name] for name in drawn if name in after})
             self.calls += 1
 
+    @property
+    def has_torch(self) -> bool:
+        """Whether a call drew from torch's generators."""
+        return any(name.startswith(("torch", "cuda")) for _, entry in self.entries for name in entry)
+
     def state(self) -> dict[str, Any]:
         """The journal as plain data."""
         return {"calls": self.calls, "entries": to_plain(self.entries)}
