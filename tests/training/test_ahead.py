@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks import long_runs
 from torchkeras import utils
 from torchkeras.callbacks import Callback, LambdaCallback
 from torchkeras.layers import Dense, Dropout
 from torchkeras.models import Model, Sequential
-from torchkeras.training import ahead
+from torchkeras.training import ahead, disk
 from torchkeras.training.ahead import NOTHING, Ahead
 from torchkeras.training.resuming.passes import Allowance
 
@@ -304,3 +307,31 @@ def test_what_is_left_is_told():
     reader.close()
     assert reader.left == list(range(4, next(numbers)))
     assert len(reader.left) in (0, 1, 2, 3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files and memory are read from /proc")
+def test_short_runs_leave_nothing_behind(tmp_path: Path, monkeypatch: Any):
+    monkeypatch.setattr(ahead, "SLOW", -1.0)
+    monkeypatch.setattr(disk, "LARGE", 1)
+    monkeypatch.setattr(disk, "SHORT", 1)
+    X.tofile(tmp_path / "x.raw")
+    model = make()
+
+    def runs() -> None:
+        for number in range(8):
+            model.fit(Source(nap=0.0).batches(), steps_per_epoch=4, epochs=2, verbose=0)
+            rows = np.memmap(tmp_path / "x.raw", "float32", "r", shape=X.shape)
+            model.fit(rows, Y, batch_size=2, verbose=0, shuffle=bool(number % 2))
+            with pytest.raises(RuntimeError, match="enough"):
+                model.fit(Source(nap=0.0).batches(), steps_per_epoch=20, verbose=0, callbacks=[Fails()])
+
+    class Fails(Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if batch == 2:
+                raise RuntimeError("enough")
+
+    runs()
+    before = long_runs.held()
+    runs()
+    after = long_runs.held()
+    assert all(now <= then for now, then in zip(after[1:], before[1:], strict=True)), (before, after)
