@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchkeras import generations, layers
-from torchkeras.layers.convolutional import up_sampling
+from torchkeras.layers.convolutional import conv, up_sampling
 
 small = settings(max_examples=60, deadline=None)
 
@@ -196,6 +196,32 @@ def test_same_padding_needs_no_copy_where_it_is_symmetric(monkeypatch):
     layers.MaxPooling2D(2, 1, padding="same")(torch.randn(2, 6, 6, 4))
     with pytest.raises(AssertionError, match="a copy was made"):
         layers.Conv2D(5, 2, padding="same")(torch.randn(2, 6, 6, 4))
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_windows_of_one_entry_with_strides_are_a_matrix_product_of_what_they_see(monkeypatch, rank, padding):
+    layer = (layers.Conv1D, layers.Conv2D, layers.Conv3D)[rank - 1](5, 1, strides=(2, 3, 1)[:rank], padding=padding, activation="tanh")
+    x = torch.randn(2, 2, *(7, 6, 5)[:rank], 20, dtype=torch.float64)  # with a second batch axis
+    layer(x[0].float())
+    layer.double()
+    monkeypatch.setattr(conv, "_LARGE", 0)
+    by_kernel = layer(x)
+    expected = torch.autograd.grad(by_kernel.square().sum(), list(layer.parameters()))
+    monkeypatch.setattr(conv, "_LARGE", 1 << 20)
+    monkeypatch.setattr(type(layer), "_channels_last", None)
+    seen = layer(x)
+    torch.testing.assert_close(seen, by_kernel)
+    torch.testing.assert_close(torch.autograd.grad(seen.square().sum(), list(layer.parameters())), expected)
+
+
+def test_few_channels_never_reach_the_kernel_whose_gradient_writes_out_of_its_memory(monkeypatch):
+    monkeypatch.setattr(conv, "_LARGE", 0)
+    monkeypatch.setattr(layers.Conv2D, "_channels_last", None)
+    x, layer = torch.randn(4, 64, 64, 8), layers.Conv2D(16, 1, strides=2, use_bias=False)
+    outputs = layer(x)
+    (found,) = torch.autograd.grad(outputs, layer.weight, torch.ones_like(outputs))
+    torch.testing.assert_close(found[:, :, 0, 0], x[:, ::2, ::2].sum((0, 1, 2)).expand(16, 8), rtol=1e-4, atol=1e-3)
 
 
 def test_enlarging_is_the_same_by_torchs_public_function(monkeypatch):
