@@ -14,6 +14,7 @@ from typing_extensions import Self
 
 from torchkeras import config, generations, regularizers
 from torchkeras.layers.border import KerasBorder
+from torchkeras.layers.building import built_by_hand
 from torchkeras.layers.casting import holds_text, no_data, to_tensors
 from torchkeras.layers.config import admitted, base_config, signature_config
 from torchkeras.layers.history import History
@@ -66,6 +67,7 @@ class Layer(History, LossCollector, KerasBorder, Scopes):
     runs_chain: ClassVar[Callable[..., Any] | None] = None  # runs several layers in a row at once; such a layer can be one of them
     heads_chain: ClassVar[bool] = False  # such a layer can stand before them
     config_omits: ClassVar[tuple[str, ...]] = ()  # arguments of __init__ that are not in the config
+    _builds: bool = False  # whether `build` is under way
     # found out when a class is made
     _takes_training: ClassVar[bool] = False
     _takes_mask: ClassVar[bool] = False
@@ -91,6 +93,8 @@ class Layer(History, LossCollector, KerasBorder, Scopes):
         cls._masks_itself = cls.compute_mask is not Layer.compute_mask and not cls.masks_follow_masks
         if not foreign:
             keras1_arguments(cls)
+            if "build" in own and cls.__module__.split(".")[1] == "layers":
+                cls.build = built_by_hand(own["build"])  # type: ignore[method-assign]
         if foreign:
             cls.resolves_training = own.get("resolves_training", False)
             if cls.hangs_masks and "hangs_masks" not in own and (written is not None or "compute_mask" in own):
@@ -132,8 +136,9 @@ class Layer(History, LossCollector, KerasBorder, Scopes):
 
     # -- what subclasses write
 
+    @built_by_hand
     def build(self, input_shape: Any) -> None:
-        """Make the weights. Called once, before the first call.
+        """Make the weights. Called once, before the first call; a layer that holds others may call theirs.
 
         Args:
             input_shape: Shape of the input with its batch axis (`None`: unknown), or a list of shapes.
@@ -311,9 +316,15 @@ class Layer(History, LossCollector, KerasBorder, Scopes):
 
     def build_now(self, input_shape: Any, device: torch.device | None = None) -> None:
         """Run `build` and put in the initial weights, on a device (`None`: the default one)."""
-        self._build_device = device
-        with real_tensors():
-            self.build(input_shape)
+        self._build_device, self._builds = device, True
+        try:
+            with real_tensors():
+                self.build(input_shape)
+        finally:
+            self._builds = False
+        self._now_built()
+
+    def _now_built(self) -> None:
         self.built = True
         if self._initial_weights is not None:
             self.set_weights(self._initial_weights)
