@@ -85,3 +85,12 @@ def test_a_volume_may_be_smaller_than_the_window(pool_mode: str, dtype: torch.dt
     pooled = K.pool3d(x, (3, 3, 3), (2, 2, 2), "same", pool_mode=pool_mode)
     assert pooled.dtype == dtype
     assert pooled.flatten().tolist() == [7.0 if pool_mode == "max" else 3.5]
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_windows_of_one_entry_with_strides_see_every_so_many_entries(padding: str):
+    x, kernel = torch.randn(4, 64, 64, 8), torch.randn(1, 1, 8, 16, requires_grad=True)
+    made = K.conv2d(x, kernel, (2, 3), padding)
+    torch.testing.assert_close(made, x[:, ::2, ::3] @ kernel[0, 0], rtol=1e-4, atol=1e-4)
+    (found,) = torch.autograd.grad(made, kernel, torch.ones_like(made))
+    torch.testing.assert_close(found[0, 0], x[:, ::2, ::3].sum((0, 1, 2))[:, None].expand(8, 16), rtol=1e-4, atol=1e-3)
