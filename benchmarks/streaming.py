@@ -140,7 +140,10 @@ def by_hand(batches: Callable[[], Iterator[tuple[Tensor, Tensor]]], features: in
 
 
 def rows_on_disk(kind: str, path: Path, y: np.ndarray, shuffle: bool | str) -> Calls:
-    """Reading alone, training by hand, `fit`, and `fit` on a file that the cache holds; all others from a cache that has forgotten the file."""
+    """Reading alone, our batches alone, training by hand, `fit`, and `fit` on a file that the cache holds; before all others it forgets the file."""
+    from torchkeras.training.arrays import Packing
+    from torchkeras.training.disk import DiskBatches, Rows
+
     targets, model = torch.from_numpy(y), program((FEATURES,))
     random = np.random.RandomState(0)
 
@@ -164,9 +167,17 @@ def rows_on_disk(kind: str, path: Path, y: np.ndarray, shuffle: bool | str) -> C
         with source_of(kind, path, len(y)) as source:
             model.fit(source, y, batch_size=BATCH, shuffle=shuffle, verbose=0)
 
+    def alone() -> None:
+        with source_of(kind, path, len(y)) as source:
+            batches = DiskBatches(Packing(Rows(source, "x"), targets, None), BATCH, shuffle, torch.device("cpu"))
+            for _ in batches:
+                pass
+            batches.close()
+
     return {
         "reading alone": functools.partial(behind, forget, path, functools.partial(read_plainly, path)),
         "by hand": functools.partial(behind, forget, path, hand),
+        "batches alone": functools.partial(behind, forget, path, alone),
         "torchkeras": functools.partial(behind, forget, path, fit),
         "file cached": functools.partial(behind, Path.read_bytes, path, fit),
     }
@@ -274,15 +285,16 @@ def row(title: str, calls: Calls, baseline: str, options: argparse.Namespace) ->
 
 
 def several_rows(title: str, calls: Calls, options: argparse.Namespace) -> list[list[str]]:
-    """Rows of the table for one file: `fit` over each of the others, and how fast the file was read."""
+    """Rows of the table for one file: our batches over its bytes alone, and `fit` over each of the others."""
     found = harness.compare(calls, baseline="torchkeras", rounds=options.rounds, warmup=1, least_seconds=0.0)
     rows = []
-    for name in calls:
-        if name != "torchkeras":
-            pairs = zip(found.seconds["torchkeras"], found.seconds[name], strict=True)
-            ratio = harness.Spread.of([mine / theirs for mine, theirs in pairs])
-            rows.append([title, name, f"{found.time(name).median:.2f}", f"{found.time('torchkeras').median:.2f}", str(ratio)])
-            print(f"  {title}, over {name}: {ratio}", file=sys.stderr)
+    for mine, other in (("batches alone", "reading alone"), *(("torchkeras", name) for name in ("reading alone", "by hand", "file cached"))):
+        if other in calls:
+            pairs = zip(found.seconds[mine], found.seconds[other], strict=True)
+            ratio = harness.Spread.of([first / second for first, second in pairs])
+            label = title if mine == "torchkeras" else f"{title}, batches alone"
+            rows.append([label, other, f"{found.time(other).median:.2f}", f"{found.time(mine).median:.2f}", str(ratio)])
+            print(f"  {label}, over {other}: {ratio}", file=sys.stderr)
     return rows
 
 
@@ -294,7 +306,7 @@ def table(folder: Path, options: argparse.Namespace) -> str:
         for shuffle in (False, "batch", True):
             calls = rows_on_disk(kind, path, y, shuffle)
             title = f"{kind}, {path.stat().st_size / 2**20:,.0f} MB, shuffle={shuffle!r}"
-            if shuffle is True and kind == "HDF5":  # by hand it takes minutes
+            if shuffle:  # a plain map, or HDF5, takes minutes for rows here and there
                 del calls["by hand"]
             rows += several_rows(title, calls, options)
     where = write_pictures(folder, options.pictures)
