@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,10 @@ import pytest
 import torch
 
 from tests.training.threads import check_ended
+from tests.training.torchrun import ROOT, command, environment
 from torchkeras import layers, models, optimizers
 from torchkeras.training import compiling, distributed, fully_sharded, parallel
 
-ROOT = Path(__file__).parents[2]
 CASES = ("arrays", "accumulated", "keras2", "summed", "sampled", "once", "stopped", "normalized", "sharded", "sharded_sequences")
 CASES += ("sharded_bounds", "sharded_penalties", "sharded_updates")
 CASES += ("ragged", "ragged_keras2", "ragged_stream", "ragged_sampled")
@@ -28,11 +26,8 @@ pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="th
 
 def run(processes: int, case: str, result: Path) -> subprocess.CompletedProcess[str]:
     """Run a case of `together.py` in one process, or in several by torchrun."""
-    unset = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK"}
-    environment = {name: value for name, value in os.environ.items() if name not in unset} | {"OMP_NUM_THREADS": "1"}
-    starter = [] if processes == 1 else ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    command = [sys.executable, *starter, "-m", "tests.training.together", case, str(result)]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    words = command(processes, "tests.training.together", case, str(result))
+    return subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[2]
+from tests.training.torchrun import ROOT, environment
+
 pytestmark = pytest.mark.slow
 
 HOSTS = {"tk-first": "10.231.7.1", "tk-second": "10.231.7.2"}
@@ -49,15 +49,13 @@ def hosts() -> Iterator[dict[str, str]]:
 
 
 def test_two_hosts_train_as_one_process_does(hosts, tmp_path):
-    unset = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK"}
-    environment = {name: value for name, value in os.environ.items() if name not in unset} | {"OMP_NUM_THREADS": "1"}
     program = ["-m", "tests.training.together", "arrays"]
     together, alone = tmp_path / "together.json", tmp_path / "alone.json"
     running = []
     for number, (host, card) in enumerate(zip(hosts, ("tk-a", "tk-b"), strict=True)):
         node = ["--nnodes=2", f"--node_rank={number}", "--nproc_per_node=1", f"--master_addr={hosts['tk-first']}", "--master_port=29511"]
         command = ["ip", "netns", "exec", host, sys.executable, "-m", "torch.distributed.run", *node, *program, str(together)]
-        env = {**environment, "GLOO_SOCKET_IFNAME": card}
+        env = environment(GLOO_SOCKET_IFNAME=card)
         running.append(subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
     try:
         for process in running:
@@ -66,7 +64,7 @@ def test_two_hosts_train_as_one_process_does(hosts, tmp_path):
     finally:
         for process in running:
             process.kill()
-    subprocess.run([sys.executable, *program, str(alone)], cwd=ROOT, env=environment, check=True, timeout=240)
+    subprocess.run([sys.executable, *program, str(alone)], cwd=ROOT, env=environment(), check=True, timeout=240)
     found, expected = (json.loads(path.read_text())["arrays"] for path in (together, alone))
     for name, values in expected["history"].items():
         np.testing.assert_allclose(found["history"][name], values, rtol=2e-5, atol=1e-6, err_msg=name)

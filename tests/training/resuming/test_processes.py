@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,7 @@ import torch
 
 from tests.training.resuming.killing import check_same
 from tests.training.threads import check_ended
-
-ROOT = Path(__file__).parents[3]
+from tests.training.torchrun import ROOT, command, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch was built without torch.distributed")]
 
@@ -27,18 +24,16 @@ def run(folder: Path, *arguments: str, kill: int | None = None, restarts: int = 
     folder.mkdir(exist_ok=True)
     if kill is not None:
         (folder / "kill").write_text(str(kill))
-    unset = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK"}
-    environment = {name: value for name, value in os.environ.items() if name not in unset} | {"OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
-    starter = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", f"--max-restarts={restarts}"]
-    command = [sys.executable, *starter, "-m", "tests.training.resuming.together", str(folder), *arguments]
-    started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    words = command(2, "tests.training.resuming.together", str(folder), *arguments, options=(f"--max-restarts={restarts}",))
+    variables = environment(PYTHONFAULTHANDLER="1")
+    started = subprocess.Popen(words, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         out, errors = started.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         started.terminate()  # which ends its workers, too
         started.communicate()
         raise
-    return folder, subprocess.CompletedProcess(command, started.returncode, out, errors)
+    return folder, subprocess.CompletedProcess(words, started.returncode, out, errors)
 
 
 def result(folder: Path) -> dict[str, Any]:

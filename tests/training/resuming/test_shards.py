@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from tests.training.torchrun import ROOT, command, environment
 from torchkeras import layers, models, optimizers
 from torchkeras.training.resuming import shards
-
-ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch was built without torch.distributed")
 
@@ -25,19 +21,8 @@ pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="th
 def found(tmp_path_factory) -> dict[str, Any]:
     """What `sharded.py` found out in two processes."""
     folder = tmp_path_factory.mktemp("sharded")
-    unset = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK"}
-    environment = {name: value for name, value in os.environ.items() if name not in unset} | {"OMP_NUM_THREADS": "1"}
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node=2",
-        "-m",
-        "tests.training.resuming.sharded",
-        str(folder),
-    ]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    words = command(2, "tests.training.resuming.sharded", str(folder))
+    done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     result: dict[str, Any] = json.loads((folder / "result.json").read_text())
     return result
