@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torchkeras.ops.recurrent.choice import choose_form
+from torchkeras.ops.recurrent.gru_after_loop import trains_written_out
 from torchkeras.ops.recurrent.kernels import run_fused
 from torchkeras.ops.recurrent.order import every_step, known_lengths, remembered_order
 from torchkeras.ops.recurrent.recurrence import finish, last_output, put_back
@@ -62,6 +63,8 @@ def run_both(
         outputs, last = run_fused(mode, inputs, None, weights, backward_weights=backward_weights)
         states = tuple(state[side] for side in (0, 1) for state in last)
         return Both(outputs if return_sequences else None, (states[0], states[len(last)]), states)
+    if masked == "auto" and trains_written_out(mode, inputs.dtype, mask):
+        return None
     form = choose_form(mode, inputs.dtype, mask, lengths) if masked == "auto" else masked
     if form != "packed" or return_sequences != (masked_output == "zeros"):
         return None

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchkeras.ops.recurrent.gru_after_loop import trains_written_out
 from torchkeras.ops.recurrent.order import Cut, one_block
 
 # What one more call of a fused kernel takes as long as, on a CPU: so many steps of single rows, and so many multiply-adds of one gate. oneDNN
@@ -24,7 +25,8 @@ def choose_form(mode: str | None, dtype: torch.dtype, mask: Tensor, lengths: Seq
 
     On a CPU the dense form, in blocks, trained an LSTM(200) on 32 rows of 80 steps, 51 % valid, in 23 ms, the packed
     kernel in 82, the scan in 74; a GRU in 37, 82 and 56. Without gradients ATen's packed GRU and RNN are the faster ones
-    (7.7 to 8.8 ms), the LSTM, which runs in oneDNN, is not (8.6 to 6.9).
+    (7.7 to 8.8 ms), the LSTM, which runs in oneDNN, is not (8.6 to 6.9). With gradients the GRU is written out, over packed
+    steps: that takes half the time of the dense form.
 
     Args:
         mode: Mode of the fused kernel, or `None` where the steps run one by one.
@@ -41,7 +43,9 @@ def choose_form(mode: str | None, dtype: torch.dtype, mask: Tensor, lengths: Seq
         return "packed"
     if mask.device.type != "cpu":
         return "packed" if sum(lengths) < LITTLE * mask.numel() else "dense"
-    return "dense" if _in_onednn(mode, dtype) or torch.is_grad_enabled() else "packed"
+    if _in_onednn(mode, dtype):
+        return "dense"
+    return "packed" if not torch.is_grad_enabled() or trains_written_out(mode, dtype, mask) else "dense"
 
 
 def _in_onednn(mode: str | None, dtype: torch.dtype) -> bool:

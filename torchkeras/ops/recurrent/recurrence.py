@@ -9,6 +9,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from torchkeras.ops.recurrent.gru_after_loop import gru_after_loop, trains_written_out
 from torchkeras.ops.recurrent.kernels import run_fused
 from torchkeras.ops.recurrent.lstm_loop import takes_loop
 from torchkeras.ops.recurrent.order import StepOrder
@@ -67,6 +68,10 @@ def run_moved(
         constants = tuple(None if each is None else order.sorted(each)[: order.sizes[0][1]] for each in constants)
         return _steps(recurrence, data, start, constants, order, form)
     if form == "packed":
+        held = (tensor for tensor in recurrence.weights if tensor is not None)
+        if trains_written_out(recurrence.mode, data.dtype, data, *start, *held):
+            outputs, last = gru_after_loop(data, start[0], [rows for _, rows in order.sizes], recurrence.weights)
+            return [outputs], (last,)
         return _packed_kernel(recurrence.mode, recurrence.weights, data, start, order)
     return _dense_kernel(recurrence.mode, recurrence.weights, data, start, order, count)
 
