@@ -19,7 +19,6 @@ ROOT = Path(__file__).parent.parent
 RIVALS = ("tuned", "torchkeras", "tutorial", "ignite", "keras 3", "skorch", "poutyne", "lightning")
 STEPS = 40  # whose peak is told
 MEMORY_GOAL = 1.05, 20.0  # of the tuned loop, and megabytes more
-WORKLOADS = ("softmax", "mlp", "two_weighted", "cnn", "resnet", "lstm", "masked_lstm", "tagger")
 
 
 def run(python: str, rival: str, name: str, steps: int, threads: int) -> dict[str, float]:
@@ -108,7 +107,7 @@ def memory(options: argparse.Namespace, rivals: dict[str, tuple[str, str]]) -> s
     """The table of peak memory, in megabytes over the tuned loop's."""
     header = ["workload", "tuned, MB", *(title for title in rivals if title != "tuned"), "goal"]
     rows = []
-    for name in options.workload or WORKLOADS:
+    for name in options.workload or PROGRAMS:
         print(f"  memory: {name}", file=sys.stderr)
         seen = {title: harness.Spread.of(of["peak"]) for title, of in measured(options, rivals, name, STEPS).items()}
         base = seen["tuned"].median
@@ -133,7 +132,7 @@ def memory(options: argparse.Namespace, rivals: dict[str, tuple[str, str]]) -> s
 def main(arguments: list[str]) -> int:
     """Print both tables and write them to the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks fresh", description=__doc__)
-    parser.add_argument("--workload", action="append", choices=list(PROGRAMS), help="whose memory (again for more; default: eight of them)")
+    parser.add_argument("--workload", action="append", choices=list(PROGRAMS), help="whose memory (again for more; default: all)")
     parser.add_argument("--keras", action="append", default=[], metavar="PYTHON", help="interpreter with a genuine Keras, as one more rival")
     parser.add_argument("--rounds", type=int, default=3, help="processes of each (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="threads of each (default: %(default)s)")
