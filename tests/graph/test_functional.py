@@ -30,7 +30,7 @@ from torchkeras.layers import (
     TimeDistributed,
     concatenate,
 )
-from torchkeras.models import Model, Sequential
+from torchkeras.models import Model, Sequential, load_model
 
 
 def names(model):
@@ -324,3 +324,16 @@ def test_a_layer_that_does_not_fit_inside_a_model_is_named():
         ValueError, match=r"Layer 'inner' \(Sequential\) could not be run on inputs of shape \(None, 1\): .*\(in Linear 'linear'\)\. Ch"
     ):
         inner(Input((1,)))
+
+
+@pytest.mark.parametrize("name", ["built", "history", "loss", "optimizer", "run_eagerly", "stop_training", "training"])
+def test_layers_may_have_the_names_of_what_models_keep(name, tmp_path):
+    x, y = np.ones((4, 3), "float32"), np.ones((4, 2), "float32")
+    inputs = Input((3,))
+    for net in (Model(inputs, Dense(2, name=name)(inputs)), Sequential([Dense(2, name=name, input_shape=(3,))])):
+        net.compile("sgd", "mse")
+        net.fit(x, y, verbose=0)
+        net.save(tmp_path / "net.h5")
+        again = load_model(tmp_path / "net.h5")
+        assert again.get_layer(name).name == name
+        np.testing.assert_array_equal(again.predict(x), net.predict(x))

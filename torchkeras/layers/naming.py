@@ -44,9 +44,13 @@ def unique_name(prefix: str, *, first_index: int | None = None) -> str:
     return prefix if number == 0 else f"{prefix}_{number}"
 
 
+# What models assign to themselves, which nn.Module refuses where a child has the name.
+_ASSIGNED = frozenset({"built", "history", "name", "optimizer", "run_eagerly", "stop_training", "trainable", "training"})
+
+
 def module_key(name: str) -> str:
-    """A Keras name as a key of `nn.Module` children, which may hold no dot and not be empty."""
-    return name.replace(".", "_") or "_"
+    """A Keras name as a key of `nn.Module` children, which may hold no dot, not be empty, and be none of a model's own attributes."""
+    return f"{name}_" if name in _ASSIGNED else name.replace(".", "_") or "_"
 
 
 def name_of(module: Any) -> str:
