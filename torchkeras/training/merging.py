@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torchkeras.training.hooks import CallbackList
 
 ROOM = 512 << 10  # bytes of a layer's output for the rows that are computed at once: larger ones gain nothing
-STEPPING_ROOM = 8 << 20  # the same where steps follow each other: each works on a part, and costs nearly as much for few rows
+STEPPING_ROOM = 3 << 20  # the same where steps follow each other: each works on a part, and costs nearly as much for few rows
 STEPPING_ROWS = 256  # beyond which the rows are what costs
 STEPPING = frozenset({"GRU", "LSTM", "SimpleRNN"})
 _OWN = __name__.split(".")[0]
