@@ -32,6 +32,14 @@ def _fresh_settings() -> Iterator[None]:
 
 
 @pytest.fixture
+def fresh_compiler() -> Iterator[None]:
+    """Dynamo counts recompilations of a function over a whole process, and gives up at a limit: what other tests compiled does not count here."""
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+@pytest.fixture
 def keras_version(case) -> str:
     """Follow the release that the golden case was recorded from."""
     generations.set_keras_version(case.version)

@@ -14,6 +14,8 @@ from torchkeras.models import Model, Sequential
 from torchkeras.training import jit
 from torchkeras.utils import set_random_seed
 
+pytestmark = pytest.mark.usefixtures("fresh_compiler")
+
 IDS = np.array([[0, 0, 1, 2, 3], [4, 5, 0, 0, 0], [0] * 5, [1, 2, 3, 4, 5]])
 TAGS = (IDS * 3 + 1) % 5
 BACKENDS = ("eager", "aot_eager")

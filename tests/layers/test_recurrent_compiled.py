@@ -8,6 +8,8 @@ import pytest
 from torchkeras.layers import LSTM, Dense
 from torchkeras.models import Sequential
 
+pytestmark = pytest.mark.usefixtures("fresh_compiler")
+
 
 def test_an_lstm_that_does_not_compile_trains_all_the_same():
     x, y = np.random.rand(8, 5, 3).astype("float32"), np.zeros((8, 1), "float32")

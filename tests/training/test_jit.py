@@ -12,6 +12,8 @@ import torch
 from torchkeras import callbacks, layers, models, random
 from torchkeras.training import jit
 
+pytestmark = pytest.mark.usefixtures("fresh_compiler")
+
 SAMPLES, BATCH = 21, 8  # a remainder of 5
 
 

@@ -13,6 +13,8 @@ from torchkeras.layers import Dense, Layer
 from torchkeras.models import Model, Sequential
 from torchkeras.training.anomaly import NonFiniteLoss
 
+pytestmark = pytest.mark.usefixtures("fresh_compiler")
+
 RNG = np.random.default_rng(0)
 X, Y = RNG.random((24, 6)).astype("float32"), RNG.integers(0, 3, 24)
 
