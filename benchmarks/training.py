@@ -177,7 +177,9 @@ def main(arguments: list[str]) -> int:
         prog="python -m benchmarks training", description="Compare torchkeras with its rivals, by ratio to the tuned loop."
     )
     parser.add_argument("--workload", action="append", choices=list(programs.PROGRAMS), help="one of the workloads (again for more; default: all)")
-    parser.add_argument("--rival", action="append", choices=[name for name in RIVALS if name != BASELINE], help="one of the rivals (default: all but jit)")
+    parser.add_argument(
+        "--rival", action="append", choices=[name for name in RIVALS if name != BASELINE], help="one of the rivals (default: all but jit)"
+    )
     parser.add_argument("--action", action="append", choices=ACTIONS, help="train, predict or evaluate (default: all)")
     parser.add_argument("--keras", action="append", default=[], metavar="PYTHON", help="interpreter with a genuine Keras, as one more rival")
     parser.add_argument("--rounds", type=int, default=7, help="measurements of each (default: %(default)s)")
