@@ -249,7 +249,7 @@ def test_numpy_files_are_read_without_pickles():
 
 
 def test_nothing_that_comes_from_elsewhere_is_unpickled():
-    """Pickles are what our own worker processes send, and copies of their exceptions; the other reader knows plain data and the names of numpy alone."""
+    """Pickles are what our own worker processes send, and copies of exceptions; the other reader knows plain data and the names of numpy alone."""
     users = {place.partition(":")[0] for name in ("pickle.load", "pickle.loads", "Unpickler") for place, _ in calls(name)}
     assert users == {"torchkeras/utils/worker_process.py", "torchkeras/utils/shared_memory.py", "torchkeras/datasets/plain_pickle.py"}
 
