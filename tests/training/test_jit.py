@@ -24,7 +24,7 @@ class Compiler:
         self.names: list[str] = []
         self.modes: list[Any] = []
 
-    def __call__(self, function: Callable[..., Any], mode: Any = None) -> Callable[..., Any]:
+    def __call__(self, function: Callable[..., Any], mode: Any = None, **options: Any) -> Callable[..., Any]:
         name = getattr(function, "__qualname__", type(function).__name__).split(".")[0]
 
         def run(*args: Any) -> Any:
@@ -103,10 +103,10 @@ def test_the_graph_with_its_gradients_gives_the_numbers_of_the_plain_step(compil
 
 def test_later_fits_and_evaluations_take_what_was_compiled(compiler):
     net, _ = trained("plain_net", jit_compile=True)
-    x, y, _ = data("plain_net")
+    x, y, weight = data("plain_net")
     made = len(compiler.modes)
-    net.fit(x, y, batch_size=BATCH, verbose=0)
-    net.evaluate(x, y, verbose=0)
+    net.fit(x, y, sample_weight=weight, batch_size=BATCH, verbose=0)
+    net.evaluate(x, y, batch_size=BATCH, verbose=0)
     assert len(compiler.modes) == made
     net.layers[0].trainable = False
     net.compile("sgd", "sparse_categorical_crossentropy", jit_compile=True)
@@ -223,9 +223,9 @@ def test_metrics_that_cannot_tell_what_a_batch_adds_follow_the_graph(compiler):
         np.testing.assert_allclose(histories[1][key], values, rtol=1e-6, err_msg=key)
 
 
-def eager_compile(function: Callable[..., Any], mode: Any) -> Callable[..., Any]:
+def eager_compile(function: Callable[..., Any], mode: Any, fixed: bool = False, whole: bool = False) -> Callable[..., Any]:
     """Dynamo as it is, without the compiler behind it."""
-    return torch.compile(function, backend="eager")
+    return torch.compile(jit._with_own_code(function), backend="eager", dynamic=False if fixed else None, fullgraph=whole)
 
 
 def test_dynamo_takes_two_outputs_with_weights_as_one_graph(monkeypatch):
@@ -284,3 +284,37 @@ def test_what_a_callback_changes_on_a_layer_takes_effect_in_the_next_epoch(monke
         net.compile("sgd", "sparse_categorical_crossentropy", jit_compile=mode)
         histories.append(net.fit(x, y, batch_size=BATCH, epochs=2, verbose=0, callbacks=[callbacks.LambdaCallback(on_epoch_end=change)]).history)
     np.testing.assert_allclose(histories[1]["loss"], histories[0]["loss"], rtol=1e-5)
+
+
+def test_code_is_made_for_two_forms_each_and_then_for_any():
+    counts = []
+
+    def times(x: Any) -> Any:
+        counts.append(tuple(x.shape))  # Dynamo leaves its marks where it looks at the code
+        return x * 2
+
+    asked: list[bool] = []
+
+    class Fixed(jit.Rechecked):
+        def _compiled_for(self, fixed: bool) -> Any:
+            asked.append(fixed)
+            return times
+
+    rechecked = Fixed(times, True)
+    for rows in (3, 2, 3, 4, 5, 2):
+        rechecked((torch.ones(rows),))
+    assert asked == [True, True, True, False, False, True]
+
+
+def test_models_do_not_share_what_dynamo_keeps(monkeypatch):
+    monkeypatch.setattr(jit, "compile_function", eager_compile)
+    x, y, _ = data("plain_net")
+    for activation in ("relu", "tanh", "sigmoid", "elu", "selu", "linear"):  # with two forms each more than Dynamo would compile of one function
+        histories = []
+        for mode in (False, True):
+            random.set_random_seed(0)
+            net = models.Sequential([layers.Dense(7, activation=activation, input_shape=(6,)), layers.Dense(3, activation="softmax")])
+            net.compile("sgd", "sparse_categorical_crossentropy", jit_compile=mode)
+            histories.append(net.fit(x, y, batch_size=BATCH, epochs=2, verbose=0).history["loss"])
+        np.testing.assert_allclose(histories[1], histories[0], rtol=1e-5)
+        assert net._engines.steps["jit_whole"][1]._compiled is not None

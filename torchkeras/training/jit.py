@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import types
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,18 +14,36 @@ from torch import Tensor, nn
 OVERHEAD = "reduce-overhead"  # CUDA graphs, as torch.compile calls them
 
 
-def compile_function(function: Callable[..., Any], mode: Any) -> Callable[..., Any]:
+FIXED = 2  # forms that have code of their own: whole batches, and the one that is left at the end
+
+
+def compile_function(function: Callable[..., Any], mode: Any, fixed: bool = False, whole: bool = False) -> Callable[..., Any]:
     """A function compiled when it is first called; code that inductor has made is kept on disk from one run to the next.
 
     Args:
-        function: The function.
+        function: A function of Python.
         mode: True, or a mode of torch.compile.
+        fixed: Whether code is made for each size by itself; else, for a second size, code for any.
+        whole: Whether it has to be one graph.
     """
-    return torch.compile(function) if mode is True else torch.compile(function, mode=mode)
+    options: dict[str, Any] = {"fullgraph": whole}
+    if fixed:
+        options["dynamic"] = False
+    if mode is not True:
+        options["mode"] = mode
+    return torch.compile(_with_own_code(function), **options)
+
+
+def _with_own_code(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A copy of a function; Dynamo keeps and counts what it compiled by the code, which functions of other models would share."""
+    if not isinstance(function, types.FunctionType):
+        return function
+    copied = types.FunctionType(function.__code__.replace(), function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    return functools.update_wrapper(copied, function)
 
 
 class Rechecked:
-    """A compiled function that looks in full at what it was compiled for once for each form of a batch, and again after `recheck`.
+    """A function compiled to one graph that looks in full at what it was compiled for once for each form of a batch, and again after `recheck`.
 
     Before each call Dynamo compares every attribute of every layer with what it was, which takes longer than a small net's kernels. Here
     the batches of an epoch that have a known form are told apart by their form alone.
@@ -34,7 +54,9 @@ class Rechecked:
     """
 
     def __init__(self, function: Callable[..., Any], mode: Any) -> None:
-        self.compiled = compile_function(function, mode)
+        self.function, self.mode = function, mode
+        self._compiled: dict[bool, Callable[..., Any]] = {}  # by whether it is fixed
+        self._fixed: set[tuple[Any, ...]] = set()
         self._known: set[tuple[Any, ...]] = set()
         self._lenient: Any = None  # makes Dynamo choose by form; made once, since that takes longer than entering it
 
@@ -47,16 +69,24 @@ class Rechecked:
         """What the function gives for a batch and what else it takes, which stays the same until `recheck`."""
         form: list[Any] = []
         if not _describe(batch, form):
-            return self.compiled(*others, *batch)
+            return self._compiled_for(False)(*others, *batch)
         described = tuple(form)
+        if len(self._fixed) < FIXED:
+            self._fixed.add(described)
+        compiled = self._compiled_for(described in self._fixed)
         if described in self._known:
             if self._lenient is None:
                 self._lenient = torch.compiler.set_stance("default", skip_guard_eval_unsafe=True)  # which enters it, too
             with self._lenient:
-                return self.compiled(*others, *batch)
-        result = self.compiled(*others, *batch)
+                return compiled(*others, *batch)
+        result = compiled(*others, *batch)
         self._known.add(described)
         return result
+
+    def _compiled_for(self, fixed: bool) -> Callable[..., Any]:
+        if fixed not in self._compiled:
+            self._compiled[fixed] = compile_function(self.function, self.mode, fixed, whole=True)
+        return self._compiled[fixed]
 
 
 def _describe(part: Any, form: list[Any]) -> bool:
@@ -87,19 +117,14 @@ class Jitted:
 
     def __init__(self, function: Callable[..., Any], who: str, mode: Any = True) -> None:
         self.function, self.who = function, who
-        self._compiled: Rechecked | None = Rechecked(function, mode)
-
-    def recheck(self) -> None:
-        """Look in full at what it was compiled for."""
-        if self._compiled is not None:
-            self._compiled.recheck()
+        self._compiled: Callable[..., Any] | None = compile_function(function, mode)
 
     def __call__(self, *args: Any) -> Any:
         """What the function gives."""
         if self._compiled is None:
             return self.function(*args)
         try:
-            return self._compiled(args)
+            return self._compiled(*args)
         except Exception as error:  # whatever the compiler stumbles over: the function itself tells whether it is the user's fault
             result = self.function(*args)
             self._compiled = None
@@ -143,9 +168,8 @@ class WholeStep:
 
     def recheck(self) -> None:
         """Look in full at what it was compiled for."""
-        for compiled in (self._compiled, self.simple):
-            if compiled is not None:
-                compiled.recheck()
+        if self._compiled is not None:
+            self._compiled.recheck()
 
     @staticmethod
     def fits(model: Any, direct: bool) -> bool:

@@ -167,6 +167,7 @@ def make_train_step(model: Compiling, compiled: Compiled) -> Step:
         if parameters and WholeStep.fits(model, direct):
             pure = in_precision(pure_forward(model, compiled, extras), model.device, modes.dtype)
             whole = kept(model, "jit_whole", key, functools.partial(WholeStep, model, forward, pure, compiled, parameters, modes.jit))
+            whole.recheck()
         else:
             forward = kept(model, "jit_train", key, functools.partial(Jitted, forward, model.name, modes.jit))
     if not parameters:
@@ -243,15 +244,13 @@ def kept(model: Compiling, name: str, key: tuple[Any, ...], make: Callable[[], A
     steps = model._engines.steps
     if name not in steps or not _same(steps[name][0], key):
         steps[name] = key, make()
-    steps[name][1].recheck()
     return steps[name][1]
 
 
 def recheck(model: Compiling) -> None:
     """An epoch begins: what callbacks changed on layers takes effect in compiled steps."""
-    for name in ("jit_whole", "jit_train", "jit_test"):
-        if name in model._engines.steps:
-            model._engines.steps[name][1].recheck()
+    if "jit_whole" in model._engines.steps:
+        model._engines.steps["jit_whole"][1].recheck()
 
 
 def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
