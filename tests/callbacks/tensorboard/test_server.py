@@ -107,10 +107,13 @@ def test_the_server_shows_the_hyper_parameters(server):
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_the_page_of_scalars_shows_both_curves(server, tmp_path):
-    picture = screenshot(server, tmp_path)
-    cards = picture[200:460, 320:1230].astype(int)
-    for run, color in (("train", (66, 80, 102)), ("validation", (231, 41, 138))):  # as TensorBoard colours the second and the third run
-        assert (np.abs(cards - color).max(axis=2) < 30).sum() > 300, run
+    colors = {"train": (66, 80, 102), "validation": (231, 41, 138)}  # as TensorBoard colours the second and the third run
+    for _ in range(5):  # a busy machine may take the picture before the curves are drawn: the browser's clock runs ahead while it waits
+        cards = screenshot(server, tmp_path)[200:460, 320:1230].astype(int)
+        drawn = {run: int((np.abs(cards - color).max(axis=2) < 30).sum()) for run, color in colors.items()}
+        if min(drawn.values()) > 300:
+            break
+    assert min(drawn.values()) > 300, drawn
 
 
 def screenshot(url, folder):
