@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.saving import fuzzing
+from torchkeras.saving import hdf5
 from torchkeras.saving.errors import ConfigError, FileError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -54,3 +55,14 @@ def test_the_corpus_is_sound(tmp_path):
     # weights-only files of Keras 3 have another layout
     assert [name for name, _ in failed if not name.endswith(".weights.h5")] == []
     assert all("without weights of Keras" in text for _, text in failed)
+
+
+def test_a_heap_whose_free_list_is_a_circle_is_refused(tmp_path):
+    """The HDF5 library follows it for ever."""
+    kind, content = fuzzing.case(21, 28337)
+    assert kind == ".h5"
+    path = tmp_path / "damaged.h5"
+    path.write_bytes(content)
+    for source in (content, path):
+        with pytest.raises(FileError, match=r"the free list of the heap of names at byte .* never ends"), hdf5.open_safely(source):
+            pass

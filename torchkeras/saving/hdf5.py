@@ -19,6 +19,7 @@ from torchkeras.saving import h5, hdf5_attributes, hdf5_texts
 from torchkeras.saving.errors import ContentError, DamagedFileError, FileError, LimitError, UnsafeFileError
 from torchkeras.saving.files import PathLike, check_file, wrong_kind
 from torchkeras.saving.hdf5_arrays import SafeArray
+from torchkeras.saving.hdf5_heaps import check_heaps
 from torchkeras.saving.limits import Limits, limits
 
 # What h5py and numpy raise at a damaged file; HDF5 itself has no error classes.
@@ -85,6 +86,7 @@ def open_safely(source: PathLike | bytes | io.BytesIO, name: str | None = None) 
         raise wrong_kind(name, "an HDF5 file", b"\x89HDF", _start(content), size, _first_line(error)) from error
     try:
         owner = Source(name, file, size, content)
+        check_heaps(content, owner.base, name)
         with owner.guard("its root group"):
             root = h5.h5o.open(file.id, b"/")
         yield SafeGroup(owner, root, "/")
