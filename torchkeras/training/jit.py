@@ -12,8 +12,6 @@ import torch
 from torch import Tensor, nn
 
 OVERHEAD = "reduce-overhead"  # CUDA graphs, as torch.compile calls them
-
-
 FIXED = 2  # forms that have code of their own: whole batches, and the one that is left at the end
 
 
